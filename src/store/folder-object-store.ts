@@ -1,0 +1,167 @@
+// Objects as files below one folder, written as src/fs writes them.
+import { dirname, join } from 'node:path';
+import { ensureFolder } from '../fs/ensure-folder.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { withFsErrors } from '../fs/map-fs-error.ts';
+import { beginFile, type FileDraft } from '../fs/publish-file.ts';
+import { moveAside, unlinkIfThere } from '../fs/remove-file.ts';
+import { replaceFile } from '../fs/replace-file.ts';
+import { removeLeftovers } from '../fs/temporary-file.ts';
+import { type Environment, randomName } from './environment.ts';
+import type { ObjectDraft, ObjectKey, ObjectReading, ObjectStore } from './object-store.ts';
+import type { ByteSpan } from './repository-store.ts';
+
+/** A file system removes a file in 20 µs, and waking this thread for each costs more. */
+const removalsAtOnce = 32;
+
+class FolderDraft implements ObjectDraft {
+  readonly #store: FolderObjectStore;
+  readonly #draft: FileDraft;
+
+  constructor(store: FolderObjectStore, draft: FileDraft) {
+    this.#store = store;
+    this.#draft = draft;
+  }
+
+  get writtenBytes(): number {
+    return this.#draft.writtenBytes;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#draft.write(bytes);
+  }
+
+  async publish(key: ObjectKey): Promise<'published' | 'exists'> {
+    try {
+      const path = this.#store.path(key);
+      await this.#store.ensureFolderOf(path);
+      return await this.#draft.publish(path);
+    } finally {
+      await this.#draft.discard();
+    }
+  }
+
+  discard(): Promise<void> {
+    return this.#draft.discard();
+  }
+}
+
+/** The object store in a folder: `root` must exist. Temporary files lie in `repositories/<id>/tmp`. */
+export class FolderObjectStore implements ObjectStore {
+  readonly #fs: FileSystem;
+  readonly #root: string;
+  readonly #environment: Environment;
+  /** Folders known to be there and durable: saves three calls a pack. */
+  readonly #known = new Set<string>();
+
+  constructor(fs: FileSystem, root: string, environment: Environment) {
+    this.#fs = fs;
+    this.#root = root;
+    this.#environment = environment;
+  }
+
+  /** The absolute path of a key. */
+  path(key: ObjectKey): string {
+    return join(this.#root, key);
+  }
+
+  async ensureFolderOf(path: string): Promise<void> {
+    await this.#ensure(dirname(path));
+  }
+
+  async #ensure(folder: string): Promise<void> {
+    if (this.#known.has(folder)) return;
+    await ensureFolder(this.#fs, folder);
+    this.#known.add(folder);
+  }
+
+  async #temporaryFolder(repository: string): Promise<string> {
+    const folder = this.path(`${repository}tmp`);
+    await this.#ensure(folder);
+    return folder;
+  }
+
+  /** Removes the temporary files of dead processes; returns how many. @throws IO. */
+  async removeLeftovers(repository: string): Promise<number> {
+    const folder = await this.#temporaryFolder(repository);
+    return await withFsErrors('remove temporary files', () => removeLeftovers(this.#fs, folder));
+  }
+
+  async begin(repository: string): Promise<ObjectDraft> {
+    const folder = await this.#temporaryFolder(repository);
+    return new FolderDraft(this, await beginFile(this.#fs, folder, randomName(this.#environment)));
+  }
+
+  async open(key: ObjectKey): Promise<ObjectReading> {
+    return await withFsErrors(`open ${key}`, async () => {
+      const file = await this.#fs.openFile(this.path(key));
+      try {
+        const sizeBytes = await file.sizeBytes();
+        return {
+          sizeBytes,
+          descriptor: file.descriptor,
+          read: (span: ByteSpan) =>
+            withFsErrors(`read ${key}`, async () => {
+              const bytes = new Uint8Array(Math.max(0, Math.min(span.end, sizeBytes) - span.start));
+              return bytes.subarray(0, await file.read(bytes, span.start));
+            }),
+          close: () => file.close(),
+        };
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+    });
+  }
+
+  readStart(key: ObjectKey, bytesMax: number): Promise<Uint8Array> {
+    return withFsErrors(`read ${key}`, () => this.#fs.readStart(this.path(key), bytesMax));
+  }
+
+  async stat(key: ObjectKey): Promise<number | undefined> {
+    const facts = await withFsErrors(`look at ${key}`, () => this.#fs.facts(this.path(key)));
+    return facts?.type === 'file' ? facts.sizeBytes : undefined;
+  }
+
+  async list(prefix: string): Promise<readonly ObjectKey[]> {
+    const folder = this.path(prefix);
+    return await withFsErrors(`list ${prefix}`, async () => {
+      if ((await this.#fs.facts(folder))?.type !== 'folder') return [];
+      const entries = await this.#fs.list(folder);
+      return entries.map((entry) => prefix + entry.name + (entry.isFolder ? '/' : '')).sort();
+    });
+  }
+
+  async settle(key: ObjectKey): Promise<void> {
+    await withFsErrors(`sync ${key}`, () => this.#fs.syncFolder(dirname(this.path(key))));
+  }
+
+  async replace(key: ObjectKey, bytes: Uint8Array, repository: string): Promise<void> {
+    const folder = await this.#temporaryFolder(repository);
+    await replaceFile(this.#fs, this.path(key), bytes, folder, randomName(this.#environment));
+  }
+
+  async quarantine(key: ObjectKey, repository: string): Promise<ObjectKey | undefined> {
+    const prefix = `${repository}quarantine/`;
+    await this.#ensure(this.path(`${repository}quarantine`));
+    const name = key.slice(key.lastIndexOf('/') + 1);
+    const moved = await moveAside(this.#fs, this.path(key), this.path(prefix), name);
+    return moved === undefined ? undefined : prefix + moved;
+  }
+
+  async remove(keys: readonly ObjectKey[]): Promise<void> {
+    const paths = keys.map((key) => this.path(key));
+    for (let at = 0; at < paths.length; at += removalsAtOnce) {
+      await Promise.all(paths.slice(at, at + removalsAtOnce).map((path) => unlinkIfThere(this.#fs, path)));
+    }
+    for (const folder of new Set(paths.map((path) => dirname(path)))) {
+      await withFsErrors('remove files', async () => {
+        if ((await this.#fs.facts(folder)) !== undefined) await this.#fs.syncFolder(folder);
+      });
+    }
+  }
+
+  async freeBytes(): Promise<number> {
+    return await withFsErrors('ask for free space', () => this.#fs.freeBytes(this.#root));
+  }
+}

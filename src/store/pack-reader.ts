@@ -1,0 +1,214 @@
+// Packs on their way out: whole, in spans, as a stream, or only their directories, one after the other.
+import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
+import { decodePackHeader, packHeaderBytes } from '../format/pack.ts';
+import type { PackRecord } from './metadata-store.ts';
+import { packKey, parsePackName, quarantinePrefix } from './object-keys.ts';
+import type { ObjectKey, ObjectReading } from './object-store.ts';
+import type { RepositoryContext } from './repository-context.ts';
+import type { ByteSpan } from './repository-store.ts';
+
+const streamChunkBytes = 256 * 1024;
+
+/** An open pack: what was opened stays readable, also when retention removes it meanwhile. */
+export interface PackReading {
+  /** Length of the pack's file as the client sent it. */
+  readonly sizeBytes: number;
+  /** Of the whole pack, as checked on arrival. */
+  readonly sha256: Uint8Array;
+  /** The file's descriptor, where the pack is a file of this machine. */
+  readonly descriptor: number | undefined;
+  /** @throws LIMIT_EXCEEDED for a span outside the pack, DAMAGED when the file is cut short, IO. */
+  read(span: ByteSpan): Promise<Uint8Array>;
+  /** The span in pieces of at most 256 KiB. @throws as `read`. */
+  stream(span: ByteSpan): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+function damaged(number: number): FallbackError {
+  return new FallbackError('DAMAGED', `Pack ${number} is damaged or lost on the fallback server.`, {
+    details: { pack: number },
+  });
+}
+
+class OpenPack implements PackReading {
+  readonly #record: PackRecord;
+  readonly #reading: ObjectReading;
+
+  constructor(record: PackRecord, reading: ObjectReading) {
+    this.#record = record;
+    this.#reading = reading;
+  }
+
+  get sizeBytes(): number {
+    return this.#record.fileBytes;
+  }
+
+  get sha256(): Uint8Array {
+    return this.#record.sha256;
+  }
+
+  get descriptor(): number | undefined {
+    return this.#reading.descriptor;
+  }
+
+  #check({ start, end }: ByteSpan): void {
+    const isInside = Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end;
+    if (!isInside || end > this.sizeBytes) {
+      throw new FallbackError('LIMIT_EXCEEDED', `Bytes ${start} to ${end} lie outside of pack ${this.#record.number}.`);
+    }
+  }
+
+  async read(span: ByteSpan): Promise<Uint8Array> {
+    this.#check(span);
+    const bytes = await this.#reading.read(span);
+    if (bytes.byteLength !== span.end - span.start) throw damaged(this.#record.number);
+    return bytes;
+  }
+
+  async *stream(span: ByteSpan): AsyncIterable<Uint8Array> {
+    this.#check(span);
+    for (let start = span.start; start < span.end; start += streamChunkBytes) {
+      yield await this.read({ start, end: Math.min(span.end, start + streamChunkBytes) });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#reading.close();
+  }
+}
+
+/** Reads a record's file; that it is not there is damage. */
+async function fromFile<Result>(
+  context: RepositoryContext,
+  { number, revision }: PackRecord,
+  read: (key: ObjectKey) => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await read(packKey(context.id, number, revision));
+  } catch (error) {
+    if (isFallbackError(error, 'NOT_FOUND')) throw damaged(number);
+    throw error;
+  }
+}
+
+async function openRecorded(context: RepositoryContext, record: PackRecord): Promise<PackReading> {
+  return new OpenPack(record, await fromFile(context, record, (key) => context.objects.open(key)));
+}
+
+async function recordOf(context: RepositoryContext, number: number): Promise<PackRecord> {
+  const record = await context.read(async (view) => {
+    await context.state(view);
+    return await view.pack(context.id, number);
+  });
+  if (record === undefined || record.state === 'deleting') {
+    throw new FallbackError('NOT_FOUND', `The server has no pack ${number}.`, { details: { pack: number } });
+  }
+  if (record.state === 'lost') throw damaged(number);
+  return record;
+}
+
+/** Opens a pack for reading; condemned ones too, which snapshots in their grace time still need. @throws NOT_FOUND, DAMAGED, IO. */
+export async function openPack(context: RepositoryContext, number: number): Promise<PackReading> {
+  try {
+    return await openRecorded(context, await recordOf(context, number));
+  } catch (error) {
+    if (!isFallbackError(error, 'DAMAGED')) throw error;
+    // Healed between the look at the record and the opening: the record knows by now.
+    return await openRecorded(context, await recordOf(context, number));
+  }
+}
+
+async function readPrefix(context: RepositoryContext, record: PackRecord): Promise<Uint8Array | undefined> {
+  try {
+    const start = await fromFile(context, record, (key) => context.objects.readStart(key, record.prefixBytes));
+    if (start.byteLength === record.prefixBytes) return start;
+    const pack = await openRecorded(context, record);
+    try {
+      return await pack.read({ start: 0, end: record.prefixBytes });
+    } finally {
+      await pack.close();
+    }
+  } catch (error) {
+    // A file that scrub has not missed yet, or that is being healed: without its directory its chunks are sent again.
+    if (isFallbackError(error, 'DAMAGED')) return undefined;
+    throw error;
+  }
+}
+
+const pageRows = 512;
+/** Reads under way at once: enough to keep the disk busy, and at most 32 directories of 3 MiB in memory. */
+const readsAhead = 32;
+
+async function* presentRecords(context: RepositoryContext, fromPack: number): AsyncIterable<PackRecord> {
+  for (let from = fromPack; ; ) {
+    const page = await context.read((view) => view.packs(context.id, from, pageRows));
+    const last = page.at(-1);
+    if (last === undefined) return;
+    for (const record of page) if (record.state === 'whole' && record.condemnedAtMs === undefined) yield record;
+    from = last.number + 1;
+  }
+}
+
+/** Header and sealed directory of every present pack from `fromPack` on, ascending. @throws NOT_FOUND, IO. */
+export async function* readDirectories(context: RepositoryContext, fromPack: number): AsyncIterable<Uint8Array> {
+  await context.read((view) => context.state(view));
+  const window: Promise<Uint8Array | undefined>[] = [];
+  const start = (record: PackRecord): void => {
+    const reading = readPrefix(context, record);
+    // Its error is met when it is awaited; until then it must not count as unhandled.
+    reading.catch(() => undefined);
+    window.push(reading);
+  };
+  try {
+    for await (const record of presentRecords(context, fromPack)) {
+      start(record);
+      if (window.length < readsAhead) continue;
+      const prefix = await window.shift();
+      if (prefix !== undefined) yield prefix;
+    }
+    while (window.length > 0) {
+      const prefix = await window.shift();
+      if (prefix !== undefined) yield prefix;
+    }
+  } finally {
+    await Promise.allSettled(window);
+  }
+}
+
+/** Header and sealed directory of a lost pack from its newest quarantined file, as far as that is readable. */
+export async function readLostDirectory(context: RepositoryContext, number: number): Promise<Uint8Array | undefined> {
+  const record = await context.read(async (view) => {
+    await context.state(view);
+    return await view.pack(context.id, number);
+  });
+  if (record?.state !== 'lost') return undefined;
+  const candidates = (await context.objects.list(quarantinePrefix(context.id)))
+    .map((key) => ({ key, name: parsePackName(key) }))
+    .filter(({ name }) => name?.number === number)
+    .sort((a, b) => (b.name?.revision ?? 0) - (a.name?.revision ?? 0));
+  for (const { key } of candidates) {
+    const prefix = await readQuarantinedPrefix(context, key, number);
+    if (prefix !== undefined) return prefix;
+  }
+  return undefined;
+}
+
+async function readQuarantinedPrefix(
+  context: RepositoryContext,
+  key: string,
+  number: number,
+): Promise<Uint8Array | undefined> {
+  const reading = await context.objects.open(key);
+  try {
+    const header = decodePackHeader(await reading.read({ start: 0, end: packHeaderBytes }));
+    if (header.repositoryId !== context.id || header.number !== number) return undefined;
+    const end = packHeaderBytes + header.directoryBytes;
+    const prefix = await reading.read({ start: 0, end });
+    return prefix.byteLength === end ? prefix : undefined;
+  } catch (error) {
+    if (isFallbackError(error, 'FORMAT_INVALID') || isFallbackError(error, 'FORMAT_UNSUPPORTED')) return undefined;
+    throw error;
+  } finally {
+    await reading.close();
+  }
+}
