@@ -1,0 +1,202 @@
+// Heals lost packs: chunks of them that go by in tonight's archives are set aside, and the packs are made again with the
+// same chunks at the same positions, so that the old snapshots which name them are whole again.
+import { type FileHandle, open as openFile, unlink } from 'node:fs/promises';
+import type { OpenedDirectory } from '../../crypto/sealed-pack.ts';
+import { isFallbackError } from '../../errors/fallback-error.ts';
+import type { LeaseId } from '../../format/ids.ts';
+import { packHeaderBytes } from '../../format/pack.ts';
+import type { RepositoryStatus, RepositoryWriter } from '../../store/repository-store.ts';
+import { idWords } from '../index/chunk-index.ts';
+import type { IndexCache } from '../index/index-cache.ts';
+import type { CryptoRunner } from '../workers/worker-pool.ts';
+import type { PushCounters } from './push-counters.ts';
+
+/** At most this many bytes are set aside in one push; what is over heals another night. */
+const spoolBytesMax = 2 ** 30;
+
+interface LostChunk {
+  readonly pack: number;
+  readonly position: number;
+  readonly words: Uint32Array;
+  readonly word: number;
+  /** Where its contents lie in the spool; -1 until it goes by. */
+  spoolByte: number;
+}
+
+/** A table of lost chunks by the first half of their ids; two chunks of one id are healed together. */
+export class Healer {
+  readonly #byKey = new Map<number, LostChunk[]>();
+  readonly #directories: ReadonlyMap<number, OpenedDirectory>;
+  readonly #spoolPath: string;
+  readonly #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #spooledBytes = 0;
+  #spool: Promise<FileHandle> | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #found = new Map<number, LostChunk[]>();
+
+  /** @param spoolPath a file of its own, removed at the end. */
+  constructor(directories: ReadonlyMap<number, OpenedDirectory>, spoolPath: string) {
+    this.#directories = directories;
+    this.#spoolPath = spoolPath;
+    for (const [pack, { directory, header }] of directories) {
+      const words = idWords(directory.ids);
+      const wanted = header.hasHoles ? directory.holes : directory.lengths.keys();
+      for (const position of wanted) {
+        const chunk: LostChunk = { pack, position, words, word: position * 8, spoolByte: -1 };
+        const key = keyOf(words, chunk.word);
+        const others = this.#byKey.get(key);
+        if (others === undefined) this.#byKey.set(key, [chunk]);
+        else others.push(chunk);
+      }
+    }
+  }
+
+  /**
+   * Sets a chunk that goes by aside, if a lost pack had it. Tonight's snapshot does not name that pack all the same: other
+   * chunks of it may be gone for good, and a pack with holes is none that a new snapshot may need.
+   */
+  offer(words: Uint32Array, word: number, contents: Uint8Array): void {
+    const candidates = this.#byKey.get(keyOf(words, word));
+    if (candidates === undefined) return;
+    let spoolByte = -1;
+    for (const chunk of candidates) {
+      if (chunk.spoolByte >= 0 || !sameId(chunk, words, word)) continue;
+      if (spoolByte < 0) {
+        if (this.#spooledBytes + contents.byteLength > spoolBytesMax) return;
+        spoolByte = this.#keep(contents);
+      }
+      chunk.spoolByte = spoolByte;
+      const found = this.#found.get(chunk.pack);
+      if (found === undefined) this.#found.set(chunk.pack, [chunk]);
+      else found.push(chunk);
+    }
+  }
+
+  #keep(contents: Uint8Array): number {
+    const at = this.#spooledBytes;
+    this.#pending.push(new Uint8Array(contents));
+    this.#pendingBytes += contents.byteLength;
+    this.#spooledBytes += contents.byteLength;
+    if (this.#pendingBytes >= 4 * 1024 * 1024) this.#write();
+    return at;
+  }
+
+  #write(): void {
+    const bytes = Buffer.concat(this.#pending);
+    const at = this.#spooledBytes - this.#pendingBytes;
+    this.#pending.length = 0;
+    this.#pendingBytes = 0;
+    this.#spool ??= openFile(this.#spoolPath, 'w+', 0o600);
+    const spool = this.#spool;
+    this.#writing = this.#writing.then(async () => {
+      await (await spool).write(bytes, 0, bytes.length, at);
+    });
+    // finish() awaits it; until then an error must not count as unhandled.
+    this.#writing.catch(() => undefined);
+  }
+
+  /** Makes every pack again of which a chunk went by, and sends it. */
+  async finish(target: HealTarget): Promise<void> {
+    if (this.#pendingBytes > 0) this.#write();
+    await this.#writing;
+    for (const pack of [...this.#found.keys()].sort((a, b) => a - b)) await this.#heal(pack, target);
+  }
+
+  /** Removes the spool. */
+  async close(): Promise<void> {
+    if (this.#spool === undefined) return;
+    await this.#writing.catch(() => undefined);
+    await (await this.#spool).close();
+    await unlink(this.#spoolPath).catch(() => undefined);
+  }
+
+  async #heal(pack: number, target: HealTarget): Promise<void> {
+    const opened = this.#directories.get(pack);
+    if (opened === undefined) return;
+    const { directory, header } = opened;
+    const parts = new Map<number, Uint8Array>();
+    if (header.hasHoles) await this.#readRest(pack, target, parts);
+    for (const chunk of this.#found.get(pack) ?? []) {
+      parts.set(chunk.position, await this.#readSpool(chunk.spoolByte, directory.lengths[chunk.position] ?? 0));
+    }
+    const holes: number[] = [];
+    const contents: Uint8Array[] = [];
+    for (let position = 0; position < directory.lengths.length; position++) {
+      const part = parts.get(position);
+      if (part === undefined) holes.push(position);
+      else contents.push(part);
+    }
+    const sealed = await target.crypto.run({
+      kind: 'seal',
+      number: pack,
+      revision: target.status.healRevision,
+      contents: Buffer.concat(contents),
+      lengths: directory.lengths,
+      ids: directory.ids,
+      holes,
+      level: healedLevel,
+    });
+    await target.repository.putPack(target.leaseId, pack, sealed.parts, sealed.sha256);
+    target.cache.append(sealed.parts[0] ?? new Uint8Array(0));
+    target.counters.healedPacks++;
+    target.counters.healedChunks += this.#found.get(pack)?.length ?? 0;
+    target.counters.packBytesSent += sealed.bytes;
+    target.counters.packsSent++;
+  }
+
+  /** The chunks that a holed pack still has. */
+  async #readRest(pack: number, target: HealTarget, parts: Map<number, Uint8Array>): Promise<void> {
+    try {
+      const source = await target.repository.pack(pack);
+      if (source.byteLength < packHeaderBytes) return;
+      const { contents, lengths, holes } = await target.crypto.run({
+        kind: 'open',
+        number: pack,
+        source,
+        checkIds: true,
+      });
+      const missing = new Set(holes);
+      let at = 0;
+      for (const [position, length] of lengths.entries()) {
+        if (missing.has(position)) continue;
+        parts.set(position, contents.subarray(at, at + length));
+        at += length;
+      }
+    } catch (error) {
+      if (!isFallbackError(error)) throw error;
+    }
+  }
+
+  async #readSpool(at: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    const file = await this.#spool;
+    await file?.read(bytes, 0, length, at);
+    return bytes;
+  }
+}
+
+/** zstd's level for packs that are made again: seldom, and few. */
+const healedLevel = 6;
+
+/** What `finish` needs. */
+export interface HealTarget {
+  readonly repository: RepositoryWriter;
+  readonly leaseId: LeaseId;
+  readonly status: RepositoryStatus;
+  readonly crypto: CryptoRunner;
+  readonly cache: IndexCache;
+  readonly counters: PushCounters;
+}
+
+/** 53 bits of an id: unlike enough for a table, and a number. */
+function keyOf(words: Uint32Array, word: number): number {
+  return (words[word] ?? 0) * 2 ** 21 + ((words[word + 1] ?? 0) & 0x1fffff);
+}
+
+function sameId(chunk: LostChunk, words: Uint32Array, word: number): boolean {
+  for (let index = 0; index < 8; index++) {
+    if (chunk.words[chunk.word + index] !== words[word + index]) return false;
+  }
+  return true;
+}

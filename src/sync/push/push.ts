@@ -1,0 +1,280 @@
+// A push, as a list of steps: lease, index, archives, packs, healing, snapshot. FORMAT.md, Write order: P1-P5.
+import { createChunker } from '../../chunker/create-chunker.ts';
+import { sealSnapshot } from '../../crypto/sealed-snapshot.ts';
+import { FallbackError } from '../../errors/fallback-error.ts';
+import { type Epoch, leaseIdFromBytes, type Origin, parseSnapshotNumber } from '../../format/ids.ts';
+import { PackRanges } from '../../format/pack-ranges.ts';
+import { type Attributes, isArchiveName, type SnapshotArchive } from '../../format/snapshot.ts';
+import type { Lease, RepositoryWriter, SnapshotSummary } from '../../store/repository-store.ts';
+import { type LoadedIndex, loadIndex } from '../index/load-index.ts';
+import { addNeededPacks } from '../read/needed-packs.ts';
+import type { RepositorySession } from '../repository-session.ts';
+import { checkFirstPack } from '../trust.ts';
+import { ArchivePusher, type ArchivePusherContext } from './archive-pusher.ts';
+import type { ByteSource } from './byte-source.ts';
+import { ChunkSink } from './chunk-sink.ts';
+import { CompressionLevel } from './compression-level.ts';
+import { type HalfDeadPacks, HalfDeadSearch } from './half-dead-packs.ts';
+import { Healer } from './healer.ts';
+import { PackUsage, readUsage, writeUsage } from './pack-usage.ts';
+import { PackWriter } from './pack-writer.ts';
+import type { PushCounters } from './push-counters.ts';
+import { WindowPool } from './window-pool.ts';
+
+const windowBytes = 2 * 1024 * 1024;
+
+/** One archive to push: where its bytes come from is asked when its turn comes. */
+export interface PushArchive {
+  readonly name: string;
+  open(): Promise<ByteSource>;
+  /** Facts to keep with it, asked once its bytes were read. */
+  attributes?(): Attributes;
+}
+
+/** An archive that stays as it was in an earlier snapshot, because tonight's could not be made. */
+export interface KeptArchive {
+  readonly kept: SnapshotArchive;
+}
+
+export interface PushOptions {
+  readonly session: RepositorySession<RepositoryWriter>;
+  /** Archives in the order of the snapshot; pulled one by one, so that each can be made, pushed and deleted before the next. */
+  readonly archives: AsyncIterable<PushArchive | KeptArchive> | Iterable<PushArchive | KeptArchive>;
+  readonly origin: Origin;
+  /** The epoch that this machine lives in: once another has taken over, the store refuses it. */
+  readonly epoch: Epoch;
+  /** For people, in the lease. */
+  readonly holder: string;
+  readonly indexPath: string;
+  readonly spoolPath: string;
+  readonly counters: PushCounters;
+  /** How many archives are read side by side. */
+  readonly archivesAtOnce: number;
+  /** Whether the set is complete, and facts about it: asked when all archives were read. */
+  finish?(): { readonly complete: boolean; readonly attributes?: Attributes };
+  readonly signal?: AbortSignal;
+  /** Whether chunks of half-dead packs are left where they are: for measurements. */
+  readonly keepHalfDead?: boolean;
+  /** Judges an archive when its bytes are stored: `suspicious` marks it. */
+  judge?(name: string, lengthBytes: number): 'saved' | 'suspicious';
+}
+
+/** What a push published. */
+export interface PushResult {
+  readonly snapshot: SnapshotSummary;
+  readonly archives: readonly SnapshotArchive[];
+  readonly sha256: Uint8Array;
+  /** Bytes of the snapshot's own file. */
+  readonly snapshotBytes: number;
+  readonly fetchedDirectories: number;
+}
+
+/** Everything that lives as long as the lease. */
+interface PushRun {
+  readonly lease: Lease;
+  readonly loaded: LoadedIndex;
+  readonly packs: PackWriter;
+  readonly healer: Healer | undefined;
+  /** What of which pack tonight's archives use: left to the next push. */
+  readonly usage: PackUsage;
+  readonly halfDead: HalfDeadPacks;
+  readonly pusher: ArchivePusherContext;
+}
+
+/**
+ * Pushes archives as one snapshot: only chunks that the store lacks are sealed and sent.
+ * @throws BUSY, FENCED, LEASE_LOST, ARCHIVE_UNREADABLE, ARCHIVE_CHANGED, PACKS_MISSING, VERIFY_FAILED, network and server errors;
+ * after any of them the last snapshot is untouched, and the push can be run again.
+ */
+export async function push(options: PushOptions): Promise<PushResult> {
+  const { session } = options;
+  const leaseId = leaseIdFromBytes(session.environment.randomBytes(16));
+  const lease = await session.repository.acquireLease({ leaseId, epoch: options.epoch, holder: options.holder });
+  const renewal = setInterval(() => {
+    session.repository.renewLease(leaseId).catch(() => undefined);
+  }, lease.lifetimeMs / 3);
+  try {
+    const run = await startRun(options, lease);
+    try {
+      const archives = await pushArchives(options, run);
+      await run.packs.finish();
+      await heal(options, run);
+      return await publish(options, run, archives);
+    } finally {
+      await run.packs.abort();
+      await run.healer?.close();
+      // Packs that were acknowledged are found again by the next push, whatever became of this one.
+      await run.loaded.cache.flush().catch(() => undefined);
+    }
+  } finally {
+    clearInterval(renewal);
+    await session.repository.releaseLease(leaseId).catch(() => undefined);
+  }
+}
+
+async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
+  const { session, counters } = options;
+  const { keys, configuration, repository, crypto, environment } = session;
+  const { head } = lease.status;
+  const keptUsage = head === undefined ? undefined : await readUsage(usagePath(options), head.sha256);
+  const search = new HalfDeadSearch(options.keepHalfDead === true ? undefined : keptUsage);
+  const loaded = await loadIndex(options.indexPath, keys, repository, lease.status, (pack) => search.see(pack));
+  const halfDead = search.choose(counters);
+  await checkFirstPack(repository, keys, lease, loaded.highestPack);
+  const windowCount = options.archivesAtOnce + environment.threads + 1;
+  const chunker = createChunker(configuration, keys.chunkerSeed, { poolBytes: windowCount * windowBytes });
+  const packs = new PackWriter({
+    repository,
+    leaseId: lease.leaseId,
+    firstPack: lease.firstPack,
+    crypto,
+    index: loaded.index,
+    cache: loaded.cache,
+    configuration,
+    randomInteger: (bound) => Buffer.from(environment.randomBytes(6)).readUIntBE(0, 6) % bound,
+    counters,
+    compression: new CompressionLevel(loaded.index.size === 0),
+  });
+  const healer = loaded.lostDirectories.size === 0 ? undefined : new Healer(loaded.lostDirectories, options.spoolPath);
+  const usage = new PackUsage();
+  const sink = new ChunkSink({
+    index: loaded.index,
+    packs,
+    healer,
+    halfDead,
+    usage,
+    chunkIdKey: keys.chunkId,
+  });
+  return {
+    lease,
+    loaded,
+    packs,
+    healer,
+    usage,
+    halfDead,
+    pusher: { chunker, windows: new WindowPool(chunker, windowBytes), crypto, sink, counters, usedPacks: new Set() },
+  };
+}
+
+const usagePath = ({ indexPath }: PushOptions): string => `${indexPath}.usage`;
+
+/** Leaves to the next push what this one has counted. */
+async function keepUsage(options: PushOptions, run: PushRun, snapshotSha256: Uint8Array): Promise<void> {
+  const budget = run.halfDead.account.next(options.counters.readBytes, run.lease.status.head === undefined);
+  await writeUsage(usagePath(options), { snapshotSha256, usage: run.usage, budget });
+}
+
+async function* asAsync<Item>(items: AsyncIterable<Item> | Iterable<Item>): AsyncGenerator<Item> {
+  yield* items;
+}
+
+/** Reads all archives, a few side by side, each into its place of the result. */
+async function pushArchives(options: PushOptions, run: PushRun): Promise<SnapshotArchive[]> {
+  const archives: (SnapshotArchive | undefined)[] = [];
+  const names = new Set<string>();
+  const iterator = asAsync(options.archives);
+  let failure: unknown;
+  const work = async (): Promise<void> => {
+    while (failure === undefined) {
+      options.signal?.throwIfAborted();
+      const next = await iterator.next();
+      if (next.done === true) return;
+      const place = archives.push(undefined) - 1;
+      archives[place] = await pushOne(options, run, next.value, names);
+      options.counters.archivesDone++;
+    }
+  };
+  const lanes = Array.from({ length: Math.max(1, options.archivesAtOnce) }, () =>
+    work().catch((error: unknown) => {
+      failure ??= error;
+    }),
+  );
+  await Promise.all(lanes);
+  if (failure !== undefined) {
+    await iterator.return(undefined);
+    throw failure;
+  }
+  return archives.filter((archive) => archive !== undefined);
+}
+
+async function pushOne(
+  options: PushOptions,
+  run: PushRun,
+  item: PushArchive | KeptArchive,
+  names: Set<string>,
+): Promise<SnapshotArchive> {
+  const name = 'kept' in item ? item.kept.name : item.name;
+  if (!isArchiveName(name)) throw new FallbackError('USAGE', `An archive cannot be called ${JSON.stringify(name)}.`);
+  if (names.has(name)) throw new FallbackError('USAGE', `Two archives are called ${name}. Nothing was published.`);
+  names.add(name);
+  if ('kept' in item) {
+    const needed = new Set<number>();
+    await addNeededPacks(options.session, item.kept, needed);
+    for (const pack of needed) {
+      run.pusher.usedPacks.add(pack);
+      run.usage.pin(pack);
+    }
+    return { ...item.kept, status: 'kept' };
+  }
+  const source = await item.open();
+  try {
+    const { recipe, catalogue } = await new ArchivePusher(run.pusher).push(source);
+    return {
+      name,
+      status: options.judge?.(name, recipe.lengthBytes) ?? 'saved',
+      savedAtMs: options.session.environment.nowMs(),
+      recipe,
+      catalogue,
+      attributes: item.attributes?.() ?? {},
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+async function heal(options: PushOptions, run: PushRun): Promise<void> {
+  await run.healer?.finish({
+    repository: options.session.repository,
+    leaseId: run.lease.leaseId,
+    status: run.lease.status,
+    crypto: options.session.crypto,
+    cache: run.loaded.cache,
+    counters: options.counters,
+  });
+}
+
+/** Publishes the snapshot, the only commit point: every pack that it names is durable by now. */
+async function publish(options: PushOptions, run: PushRun, archives: readonly SnapshotArchive[]): Promise<PushResult> {
+  const { session } = options;
+  const { environment, keys, repository } = session;
+  const { status } = run.lease;
+  if (archives.length === 0) throw new FallbackError('USAGE', 'There is no archive to push. Nothing was published.');
+  const summary = options.finish?.() ?? { complete: true };
+  const head = {
+    repositoryId: keys.repositoryId,
+    number: parseSnapshotNumber((status.head?.number ?? 0) + 1),
+    epoch: status.epoch,
+    complete: summary.complete,
+    previousSha256: status.head?.sha256 ?? new Uint8Array(32),
+    origin: options.origin,
+    packs: PackRanges.fromNumbers(run.pusher.usedPacks),
+  };
+  const record = {
+    createdAtMs: environment.nowMs(),
+    hostName: environment.hostName,
+    programVersion: environment.programVersion,
+    archives,
+    attributes: summary.attributes ?? {},
+  };
+  const { file, sha256 } = sealSnapshot(keys, head, record, environment.randomBytes);
+  options.signal?.throwIfAborted();
+  const snapshot = await repository.commitSnapshot(run.lease.leaseId, file);
+  await keepUsage(options, run, sha256);
+  return {
+    snapshot,
+    archives,
+    sha256,
+    snapshotBytes: file.byteLength,
+    fetchedDirectories: run.loaded.fetchedDirectories,
+  };
+}

@@ -1,0 +1,77 @@
+// Finding snapshots: by number, by `latest`, by date; opened and checked.
+
+import { equalBytes } from '../bytes/hex.ts';
+import { type OpenedSnapshot, openSnapshot } from '../crypto/sealed-snapshot.ts';
+import { FallbackError } from '../errors/fallback-error.ts';
+import type { SnapshotArchive } from '../format/snapshot.ts';
+import type { SnapshotSummary } from '../store/repository-store.ts';
+import type { RepositorySession } from './repository-session.ts';
+import type { SnapshotCache } from './snapshot-cache.ts';
+
+/** A snapshot as the store tells of it, and as its seal holds it. */
+export interface ListedSnapshot extends OpenedSnapshot {
+  readonly summary: SnapshotSummary;
+}
+
+/**
+ * Opens one snapshot.
+ * @param cache where there is no need to know that the store still has the file.
+ * @throws SEAL_BROKEN when it is not what the store announced.
+ */
+export async function openListedSnapshot(
+  session: RepositorySession,
+  summary: SnapshotSummary,
+  cache?: SnapshotCache,
+): Promise<ListedSnapshot> {
+  const kept = cache?.find(summary);
+  const file = kept ?? (await session.repository.snapshot(summary.number));
+  const opened = openSnapshot(session.keys, file, summary.number);
+  if (!equalBytes(opened.sha256, summary.sha256)) {
+    throw new FallbackError('SEAL_BROKEN', `Snapshot ${summary.number} is not the one that the store announced.`);
+  }
+  if (kept === undefined) cache?.add(file);
+  return { ...opened, summary };
+}
+
+/**
+ * Finds the snapshot that an admin names: `latest`, its number, or a date (`2026-11-22`, `2026-11-22 03:00`: the newest not after it).
+ * @throws NOT_FOUND.
+ */
+export async function findSnapshot(session: RepositorySession, name: string): Promise<ListedSnapshot> {
+  const summaries = await session.repository.snapshots();
+  const found = pickSnapshot(summaries, name);
+  if (found === undefined) {
+    throw new FallbackError('NOT_FOUND', `There is no snapshot ${JSON.stringify(name)}.`, {
+      hint: hintFor(summaries, name),
+    });
+  }
+  return await openListedSnapshot(session, found);
+}
+
+function hintFor(summaries: readonly SnapshotSummary[], name: string): string {
+  const [first, last] = [summaries.at(0), summaries.at(-1)];
+  if (first === undefined || last === undefined) return 'The repository has no snapshot yet.';
+  if (/^\d+$/.test(name)) return `It has snapshots up to ${last.number}; see fallback snapshots.`;
+  if (Number.isNaN(Date.parse(name)))
+    return 'Give its number, `latest`, or a date such as 2026-11-22 or "2026-11-22 03:00".';
+  return `The oldest that is kept, snapshot ${first.number}, came later; see fallback snapshots.`;
+}
+
+function pickSnapshot(summaries: readonly SnapshotSummary[], name: string): SnapshotSummary | undefined {
+  if (name === 'latest') return summaries.at(-1);
+  if (/^\d+$/.test(name)) return summaries.find((summary) => summary.number === Number(name));
+  const isDay = /^\d{4}-\d\d-\d\d$/.test(name);
+  const timeMs = Date.parse(isDay ? `${name}T23:59:59.999` : name);
+  if (Number.isNaN(timeMs)) return undefined;
+  return summaries.findLast((summary) => summary.receivedAtMs <= timeMs);
+}
+
+/** An archive of a snapshot by name. @throws NOT_FOUND, naming those that it has. */
+export function findArchive(snapshot: ListedSnapshot, name: string): SnapshotArchive {
+  const found = snapshot.record.archives.find((archive) => archive.name === name);
+  if (found !== undefined) return found;
+  const names = snapshot.record.archives.map((archive) => archive.name).join(', ');
+  throw new FallbackError('NOT_FOUND', `Snapshot ${snapshot.head.number} has no archive ${JSON.stringify(name)}.`, {
+    hint: `It has: ${names}.`,
+  });
+}
