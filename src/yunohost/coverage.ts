@@ -1,0 +1,135 @@
+// What is covered and what is not: the configuration, compared at every run with what is installed and with the last snapshot.
+import type { SnapshotArchive } from '../format/snapshot.ts';
+import type { InstalledApp } from './command/app-commands.ts';
+import type { YunohostCommand } from './command/yunohost-command.ts';
+import type { CallOptions } from './command/yunohost-runner.ts';
+import { type OldAppList, readAppList } from './configuration/read-app-list.ts';
+import type { Configuration } from './configuration/schema.ts';
+
+/** Names of the archives that are no app's. */
+export const systemArchive = 'system';
+export const extraArchive = 'extra-paths';
+
+/** Why an installed app is not covered. */
+export type NotCoveredReason = 'excluded' | 'not-included' | 'own-app';
+
+export interface Coverage {
+  /** System parts in alphabetical order; undefined when the system is not covered. */
+  readonly systemParts: readonly string[] | undefined;
+  readonly systemPartsExcluded: readonly string[];
+  /** The most important first, then by id. */
+  readonly apps: readonly InstalledApp[];
+  readonly notCovered: readonly { readonly app: InstalledApp; readonly reason: NotCoveredReason }[];
+  readonly extraPaths: readonly string[];
+  /** Covered, and not in the last snapshot. */
+  readonly newApps: readonly string[];
+  /** In the last snapshot, not installed any more, and not excluded: their last archives are kept. */
+  readonly vanished: readonly SnapshotArchive[];
+  /** Mistakes in the configuration, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+const partSwitches = [
+  ['homes', 'data_home'],
+  ['multimedia', 'data_multimedia'],
+  ['mail', 'data_mail'],
+] as const;
+
+function chooseParts(all: readonly string[], { system }: Configuration): { covered: string[]; excluded: string[] } {
+  const off = new Set<string>(system.exclude);
+  for (const [key, part] of partSwitches) if (!system[key]) off.add(part);
+  return { covered: all.filter((part) => !off.has(part)), excluded: all.filter((part) => off.has(part)) };
+}
+
+/** `fallback`, and `fallback__2`, which YunoHost makes of a second installation. */
+const isOwnApp = (id: string, own: string): boolean =>
+  own !== '' && (id === own || (/^__\d+$/.test(id.slice(own.length)) && id.startsWith(own)));
+
+function reasonAgainst(
+  id: string,
+  configuration: Configuration,
+  included: readonly string[],
+): NotCoveredReason | undefined {
+  if (isOwnApp(id, configuration.server.ownApp)) return 'own-app';
+  if (configuration.apps.exclude.includes(id)) return 'excluded';
+  return included.length > 0 && !included.includes(id) ? 'not-included' : undefined;
+}
+
+function orderApps(apps: readonly InstalledApp[], first: readonly string[]): InstalledApp[] {
+  const place = (id: string): number => {
+    const at = first.indexOf(id);
+    return at < 0 ? first.length : at;
+  };
+  return [...apps].sort((a, b) => place(a.id) - place(b.id) || (a.id < b.id ? -1 : 1));
+}
+
+interface Facts {
+  readonly configuration: Configuration;
+  readonly installed: readonly InstalledApp[];
+  /** All system parts of this machine. */
+  readonly parts: readonly string[];
+  readonly oldList: OldAppList | undefined;
+  /** Archives of the last snapshot of this server. */
+  readonly previous: readonly SnapshotArchive[];
+}
+
+function findMistakes({ configuration, installed, parts, oldList, previous }: Facts): string[] {
+  const known = new Set([...installed.map(({ id }) => id), ...previous.map(({ name }) => name)]);
+  const warnings: string[] = [];
+  for (const key of ['include', 'exclude', 'first'] as const) {
+    for (const id of configuration.apps[key]) {
+      if (!known.has(id)) warnings.push(`apps.${key} names ${id}, and no such app is installed.`);
+    }
+  }
+  for (const part of configuration.system.exclude) {
+    if (!parts.includes(part)) warnings.push(`system.exclude names ${part}, and there is no such system part.`);
+  }
+  for (const line of oldList?.unknownLines ?? []) {
+    warnings.push(`Line ${line} of ${configuration.apps.appList} cannot be understood and counts for nothing.`);
+  }
+  const { state, folder } = configuration.store;
+  for (const place of [state, folder]) {
+    const inHomes = /^\/home\/(?!yunohost\.)/.test(place) && configuration.system.homes;
+    if (inHomes)
+      warnings.push(`${place} lies in a home that is part of the backup. Move it to /var/lib or /home/yunohost.app.`);
+  }
+  return warnings;
+}
+
+/** Reconciles configuration, machine and last snapshot. */
+export function reconcile(facts: Facts): Coverage {
+  const { configuration, installed, parts, oldList, previous } = facts;
+  const included = [...configuration.apps.include, ...(oldList?.saved ?? [])];
+  const judged = installed.map((app) => ({ app, reason: reasonAgainst(app.id, configuration, included) }));
+  const covered = judged.filter(({ reason }) => reason === undefined).map(({ app }) => app);
+  const chosen = chooseParts(parts, configuration);
+  const before = new Set(previous.map(({ name }) => name));
+  const here = new Set(installed.map(({ id }) => id));
+  return {
+    systemParts: configuration.system.enabled && chosen.covered.length > 0 ? chosen.covered : undefined,
+    systemPartsExcluded: configuration.system.enabled ? chosen.excluded : [...parts],
+    apps: orderApps(covered, configuration.apps.first),
+    notCovered: judged.flatMap(({ app, reason }) => (reason === undefined ? [] : [{ app, reason }])),
+    extraPaths: configuration.extra.paths,
+    newApps: covered.map(({ id }) => id).filter((id) => !before.has(id)),
+    vanished: previous.filter(
+      ({ name, attributes }) =>
+        attributes['kind'] === 'app' && !here.has(name) && reasonAgainst(name, configuration, included) === undefined,
+    ),
+    warnings: findMistakes(facts),
+  };
+}
+
+/** Asks YunoHost what there is, and reconciles. @throws as YunohostCommand, and NOT_FOUND for apps.app_list. */
+export async function readCoverage(
+  yunohost: YunohostCommand,
+  configuration: Configuration,
+  previous: readonly SnapshotArchive[],
+  options: CallOptions = {},
+): Promise<Coverage> {
+  const installed = await yunohost.apps.list(options);
+  const parts = await yunohost.server.hooks('backup', options);
+  const list = configuration.apps.appList;
+  const oldList = list === '' ? undefined : await readAppList(yunohost.paths.at(list));
+  return reconcile({ configuration, installed, parts, oldList, previous });
+}

@@ -1,0 +1,211 @@
+// Method `stream`: YunoHost collects, our hook hands its folder over, and the tar is made while the push reads it.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { toHex } from '../../bytes/hex.ts';
+import { FallbackError } from '../../errors/fallback-error.ts';
+import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { type ByteSource, StreamSource } from '../../sync/push/byte-source.ts';
+import type { Created } from '../command/backup-commands.ts';
+import { HookMeeting, installPushHook, pushMethod } from '../stream/push-hook.ts';
+import { parseBackupCsv } from '../stream/read-backup-csv.ts';
+import { type StreamWarning, streamTar, type TarStreamOptions } from '../stream/tar-stream.ts';
+import { cleanLeftovers } from './clean-leftovers.ts';
+import { requireRoom } from './disk-room.ts';
+import {
+  archiveDescription,
+  attributesOf,
+  type MadeArchive,
+  missingParts,
+  wantedOf,
+  warningsOf,
+} from './made-archive.ts';
+import { bytesOfMib, explainFailure, runEnvironment } from './make-archive.ts';
+import type { MakeRequest, NightContext } from './night-context.ts';
+import type { NightTarget, YunohostTarget } from './night-target.ts';
+import { parseInfo } from './prove-archive.ts';
+
+/** After its hook was let go, YunoHost only cleans its folder. */
+const endLimitMs = 10 * 60_000;
+const warningsShownMax = 20;
+
+const warningTexts: Record<StreamWarning['kind'], string> = {
+  vanished: 'vanished while it was read: left out',
+  shrank: 'became shorter while it was read: filled up with zeros',
+  grew: 'became longer while it was read: cut',
+  socket: 'is a socket: left out',
+  unreadable: 'cannot be read',
+};
+
+/** Collects warnings up to a number that a mail can hold. */
+export function collectWarnings(into: string[]): (warning: StreamWarning) => void {
+  let count = 0;
+  return ({ kind, path }) => {
+    count++;
+    if (count <= warningsShownMax) into.push(`${path} ${warningTexts[kind]}`);
+    if (count === warningsShownMax + 1) into.push('… and more files that changed while they were read');
+  };
+}
+
+/** A source over a tar that is made while it is read. */
+export function tarSource(name: string, options: TarStreamOptions): ByteSource {
+  return new StreamSource(name, Readable.from(streamTar(options), { objectMode: false, highWaterMark: 1024 * 1024 }));
+}
+
+/** One `backup create` that runs beside us, and the ways to end it. */
+class RunningBackup {
+  readonly meeting: HookMeeting;
+  readonly result: Promise<Created>;
+  readonly #controller = new AbortController();
+  readonly #context: NightContext;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(context: NightContext, target: YunohostTarget, meeting: HookMeeting) {
+    this.#context = context;
+    this.meeting = meeting;
+    const signals = [this.#controller.signal, ...(context.signal === undefined ? [] : [context.signal])];
+    this.result = context.yunohost.backups.create(
+      { name: target.yunohostName, description: archiveDescription, method: pushMethod, ...wantedOf(target) },
+      {
+        // The upload takes as long as it takes: the limits below are set around it.
+        timeLimitMs: Number.POSITIVE_INFINITY,
+        signal: AbortSignal.any(signals),
+        environment: { ...runEnvironment(context), ...meeting.environment },
+      },
+    );
+    this.result.catch(() => undefined);
+  }
+
+  limit(ms: number, what: string): void {
+    clearTimeout(this.#timer);
+    const error = new FallbackError(
+      'YUNOHOST_TIMEOUT',
+      `YunoHost took longer than ${Math.round(ms / 1000)} seconds ${what}, and was ended.`,
+    );
+    this.#timer = setTimeout(() => this.#controller.abort(error), ms);
+  }
+
+  unlimit(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Waits until the hook calls, or YunoHost ends without it. */
+  async collected(): Promise<{ workFolder: string }> {
+    const { configuration, signal } = this.#context;
+    this.limit(configuration.yunohost.timeLimit + 2 * configuration.yunohost.lockTimeout, 'to collect an archive');
+    const waiting = new AbortController();
+    const signals = [waiting.signal, ...(signal === undefined ? [] : [signal])];
+    try {
+      const withoutHook = this.result.then((): never => {
+        // Section 5 of the contract: a method without a hook counts as done.
+        throw new FallbackError(
+          'YUNOHOST_FAILED',
+          'YunoHost reported success, but our hook never ran: nothing was saved.',
+          {
+            hint: 'Look at /etc/yunohost/hooks.d/backup_method/, or set push.method = "archive".',
+          },
+        );
+      });
+      const request = this.meeting.request(AbortSignal.any(signals));
+      request.catch(() => undefined);
+      return await Promise.race([request, withoutHook]);
+    } finally {
+      waiting.abort(new Error('no longer awaited'));
+      this.unlimit();
+    }
+  }
+
+  async end(word: 'done' | 'failed'): Promise<void> {
+    this.limit(endLimitMs, 'to clean up after an archive');
+    try {
+      await this.meeting.answer(word);
+      await this.result.catch((error: unknown) => {
+        if (word === 'done') throw error;
+      });
+    } finally {
+      this.unlimit();
+    }
+  }
+}
+
+async function readWorkFolder(folder: string, name: string): Promise<{ csv: string; info: string }> {
+  return await withFsErrors(`read what YunoHost collected for ${name}`, async () => ({
+    csv: await readFile(join(folder, 'backup.csv'), 'utf8'),
+    info: await readFile(join(folder, 'info.json'), 'utf8'),
+  }));
+}
+
+/**
+ * Has YunoHost collect one target, and gives its tar to be read: it exists nowhere but in what is read.
+ * @throws what YunohostCommand throws, and YUNOHOST_FAILED when our hook did not run; nothing is left behind then.
+ */
+export async function streamArchive(target: YunohostTarget, { context }: MakeRequest): Promise<MadeArchive> {
+  const { paths } = context.yunohost;
+  requireRoom(
+    paths.backups,
+    0,
+    bytesOfMib(context.configuration.push.reserveMib),
+    await context.freeBytes(paths.homes),
+  );
+  await installPushHook(paths);
+  const meeting = await HookMeeting.prepare(paths, toHex(context.session.environment.randomBytes(16)));
+  const running = new RunningBackup(context, target, meeting);
+  const discard = async (): Promise<void> => {
+    await running.end('failed');
+    await meeting.close();
+    await cleanLeftovers(paths, target.yunohostName);
+  };
+  try {
+    const { workFolder } = await running.collected();
+    const { csv, info: infoText } = await readWorkFolder(workFolder, target.name);
+    const rows = parseBackupCsv(csv);
+    const info = parseInfo(infoText, target.name);
+    if (!rows.some(({ dest }) => dest === 'info.json')) {
+      throw new FallbackError('YUNOHOST_FAILED', `What YunoHost collected for ${target.name} has no info.json.`);
+    }
+    const accounts = await context.accounts();
+    const warnings: string[] = [];
+    const onWarning = collectWarnings(warnings);
+    return {
+      target,
+      missingParts: missingParts(target, info),
+      attributes: attributesOf(target, info, 'stream'),
+      warnings,
+      open: async () => tarSource(target.name, { rows, accounts, onWarning, signal: context.signal }),
+      finish: async () => {
+        await running.end('done');
+        const { errors, results } = await running.result;
+        warnings.push(...warningsOf(errors, results));
+      },
+      discard,
+    };
+  } catch (error) {
+    await discard();
+    throw explainFailure(error, target);
+  }
+}
+
+/** The archive of extra paths: made by us alone, without YunoHost. */
+export async function streamFiles(
+  target: Extract<NightTarget, { kind: 'files' }>,
+  { context }: MakeRequest,
+): Promise<MadeArchive> {
+  const { configuration, yunohost, state } = context;
+  const warnings: string[] = [];
+  const onWarning = collectWarnings(warnings);
+  const { paths } = yunohost;
+  const rows = target.paths.map((path) => ({ source: paths.at(path), dest: path.replace(/^\/+/, '') || '.' }));
+  // The key must not lie in the backup that it opens.
+  const exclude = [...configuration.extra.exclude.map((path) => paths.at(path)), state.folder];
+  const accounts = await context.accounts();
+  return {
+    target,
+    missingParts: [],
+    attributes: { kind: 'files', method: 'stream', paths: target.paths.join(' ').slice(0, 4000) },
+    warnings,
+    open: async () => tarSource(target.name, { rows, accounts, onWarning, exclude, signal: context.signal }),
+    finish: async () => undefined,
+    discard: async () => undefined,
+  };
+}

@@ -1,0 +1,273 @@
+// Giving back, as a list of steps: what was produced is backed up and proved by rebuilding it; then what the takeover brought
+// is removed, the server's own state comes back, is looked at, and is let go.
+import { FallbackError } from '../../errors/fallback-error.ts';
+import type { RepositoryTakeover } from '../../store/repository-store.ts';
+import type { RepositorySession } from '../../sync/repository-session.ts';
+import { findArchive } from '../../sync/snapshots.ts';
+import { origins, snapshotByNumber } from './choose-snapshot.ts';
+import {
+  type AppOutcome,
+  asideOfApp,
+  broughtApps,
+  deployFacts,
+  epochBefore,
+  isDeployOpen,
+  planOf,
+  takeoverEpoch,
+} from './deploy.ts';
+import { type Journal, requireState } from './journal.ts';
+import type { OwnState } from './own-state.ts';
+import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
+import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles } from './reach.ts';
+import { hasApp, type LostPart, removeApp, restoreAppTwice, restoreParts, throwIfHopeless } from './restore-parts.ts';
+import { type SavedState, saveState } from './save-state.ts';
+import { sweepBefore, sweepLeftDomains } from './sweep.ts';
+import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+
+export interface CloseRequest {
+  readonly host: TakeoverHost;
+  readonly session: RepositorySession<RepositoryTakeover>;
+  readonly journal: Journal;
+  pin(number: number): Promise<void>;
+  unpin(number: number): Promise<void>;
+  /** Apps whose data the admin gives up: they are removed without a backup. */
+  readonly discarded: readonly string[];
+}
+
+/** What a close did. */
+export interface CloseReport {
+  /** The snapshot with what was produced. */
+  readonly produced: number;
+  readonly saved: readonly string[];
+  readonly discarded: readonly string[];
+  /** The server was never set up: its system stays that of the main server. */
+  readonly wasBare: boolean;
+}
+
+/** What the last takeover was, kept in the idle journal. */
+export interface LastTakeover {
+  readonly snapshot: number;
+  readonly produced: number;
+  readonly epoch: number;
+  readonly closedAtMs: number;
+}
+
+/** Whether the system of this server is no longer its own, at least in part. */
+const isSystemTaken = (journal: Journal): boolean => journal.isBegun('make-way') || journal.isBegun('restore-system');
+
+/** @throws WRONG_STATE when there is no takeover, finished or not. */
+export function requireClosable(journal: Journal): void {
+  if (!isDeployOpen(journal)) requireState(journal, 'close', ['prepared', 'deployed', 'closing']);
+}
+
+/**
+ * Does all steps that are not done yet.
+ * @throws WRONG_STATE, BACKUP_FAILED (nothing was removed), and what stopped it; the same command again goes on from there.
+ */
+export async function runClose(request: CloseRequest): Promise<CloseReport> {
+  const { journal, host } = request;
+  requireClosable(journal);
+  const plan = planOf(journal);
+  // A takeover that changed nothing but the epoch is given up the same way: the main server learns that nothing was produced.
+  if (!journal.isEnded('raise-epoch')) {
+    await journal.step('raise-epoch', () => request.session.repository.raiseEpoch(epochBefore(journal)));
+  }
+  const produced = await saveProduced(request);
+  await journal.step('close:pin', () => request.pin(produced.snapshot));
+  if (journal.state !== 'closing') await journal.record({ state: 'closing' });
+  await removeBrought(request, produced);
+  const own = journal.fact<OwnState>(deployFacts.own);
+  if (own !== undefined) await bringOwnBack(request, own, produced);
+  else if (isSystemTaken(journal))
+    await journal.step('close:leave-domains', () => sweepLeftDomains(host, undefined, produced.archives));
+  const aside = journal.result<SavedState>('put-aside');
+  if (aside !== undefined) await journal.step('close:unpin', () => request.unpin(aside.snapshot));
+  for (const id of own?.apps ?? []) {
+    const alone = journal.result<SavedState>(`put-aside:${id}`);
+    if (alone !== undefined) await request.unpin(alone.snapshot);
+  }
+  const report = {
+    produced: produced.snapshot,
+    saved: produced.archives.map(({ name }) => name),
+    discarded: journal.fact<string[]>('discarded') ?? [],
+    wasBare: plan.isBare,
+  };
+  const last: LastTakeover = {
+    snapshot: plan.snapshot,
+    produced: produced.snapshot,
+    epoch: takeoverEpoch(journal),
+    closedAtMs: host.nowMs(),
+  };
+  await journal.reset('idle', { last });
+  return report;
+}
+
+/** Backs up the system and every app that came, under their own origin, and proves the backup. */
+async function saveProduced(request: CloseRequest): Promise<SavedState> {
+  const { host, session, journal, discarded } = request;
+  const plan = planOf(journal);
+  return await journal.step('close:save', async () => {
+    const hasSystem = journal.isEnded('restore-system');
+    const apps =
+      journal.isBegun('restore-system') || plan.systemParts.length === 0 ? await broughtApps(host, journal) : [];
+    const unfinished = apps.filter((id) => journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`));
+    const kept = apps.filter((id) => !discarded.includes(id) && !unfinished.includes(id));
+    await journal.record({ facts: { brought: apps, discarded: [...discarded], hasSystem } });
+    tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
+    const isNothing = !hasSystem && kept.length === 0;
+    const own = journal.fact<OwnState>(deployFacts.own);
+    const save = {
+      host,
+      session,
+      origin: origins.produced,
+      epoch: takeoverEpoch(journal),
+      holder: 'fallback takeover',
+      systemParts: hasSystem ? await host.yunohost.server.hooks('backup', shortCall(host)) : undefined,
+      apps: kept,
+      attributes: {
+        takeover: String(plan.snapshot),
+        ownDomains: (own?.domains ?? []).join(' ').slice(0, 4000),
+        ...(discarded.length === 0 ? {} : { discarded: discarded.join(' ').slice(0, 4000) }),
+        ...(isNothing ? { nothing: 'yes' } : {}),
+      },
+      mayLackApps: false,
+    };
+    if (!isNothing) return await saveState(save);
+    // A snapshot needs an archive: those of the main server, as they are, which costs nothing.
+    const from = await snapshotByNumber(session, plan.snapshot);
+    return await saveState({ ...save, kept: from.record.archives.slice(0, 1) });
+  });
+}
+
+/** Removes the apps that came, and their data: each is in the proved backup, or was given up by name. */
+async function removeBrought({ host, journal }: CloseRequest, produced: SavedState): Promise<void> {
+  const own = journal.fact<OwnState>(deployFacts.own);
+  const saved = new Set(produced.archives.flatMap(({ apps }) => apps.map(({ id }) => id)));
+  const given = new Set(journal.fact<string[]>('discarded') ?? []);
+  const brought = journal.fact<string[]>('brought') ?? [];
+  for (const id of brought) {
+    const isUnfinished = journal.isBegun(`app:${id}`) && journal.result<AppOutcome>(`app:${id}`)?.status !== 'restored';
+    if (!saved.has(id) && !given.has(id) && !isUnfinished) {
+      throw new FallbackError('BACKUP_FAILED', `The app ${id} is in no backup, so it is not removed.`);
+    }
+    await journal.step(`close:remove:${id}`, () => removeApp(host, id));
+  }
+  // An app that was cut off while it was restored holds nothing that is not in the main server's snapshot.
+  for (const { id } of planOf(journal).apps) {
+    const isHalf = journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`) && hasApp(host, id);
+    if (isHalf && !brought.includes(id)) await journal.step(`close:remove:${id}`, () => removeApp(host, id));
+  }
+  if (isSystemTaken(journal))
+    await journal.step('close:sweep', () => sweepBefore(host, journal, own, produced.archives));
+}
+
+async function bringOwnBack(request: CloseRequest, own: OwnState, produced: SavedState): Promise<void> {
+  const { host, journal } = request;
+  if (isSystemTaken(journal)) {
+    await journal.step('close:restore-system', () => restoreOwnSystem(request));
+    await journal.step('close:lift-domain-settings', () => liftNestedFolders(host));
+    await journal.step('close:own-domains', () => keepDomains(host, own.domains, own.certificates));
+    await journal.step('close:leave-domains', () => sweepLeftDomains(host, own, produced.archives));
+    await journal.step('close:give-homes', async () => giveHomes(host, await ownersNow(request)));
+    await journal.step('close:keep-access', () => keepAccess(host, own));
+    await journal.step('close:regen-conf', () => host.yunohost.server.regenConf([], {}, longCall(host)));
+  }
+  for (const id of own.apps) {
+    if (id === host.configuration.server.ownApp) continue;
+    await journal.step(`close:own-app:${id}`, () => restoreOwnApp(request, id));
+  }
+  if (journal.isBegun('hide-tiles') && !journal.isEnded('show-tiles')) {
+    const tiles = (journal.result<string[]>('find-tiles') ?? []).filter((tile) =>
+      hasApp(host, tile.split('.')[0] ?? ''),
+    );
+    await journal.step('close:show-tiles', () => setTiles(host, tiles, true));
+  }
+  await journal.step('close:check', () => checkOwn(host, own));
+}
+
+/** Owners by the names of the takeover: homes that were unpacked while those users were here. */
+const ownersNow = async ({ journal }: CloseRequest): Promise<OwnState['homeOwners']> =>
+  journal.result<OwnState['homeOwners']>('close:sweep') ?? {};
+
+const asideOf = (journal: Journal): SavedState => {
+  const aside = journal.result<SavedState>('put-aside');
+  if (aside !== undefined) return aside;
+  throw new FallbackError('INTERNAL', 'The journal does not know where this server’s own state is.');
+};
+
+async function restoreOwnSystem({ host, session, journal }: CloseRequest): Promise<void> {
+  const aside = asideOf(journal);
+  const facts = aside.archives.find(({ systemParts }) => systemParts.length > 0);
+  if (facts === undefined) throw new FallbackError('INTERNAL', 'The own state holds no system.');
+  const snapshot = await snapshotByNumber(session, aside.snapshot);
+  const name = placedName('take', 'own-system');
+  await requireRoomFor(host, facts);
+  await placeArchive(host, session, findArchive(snapshot, facts.name), name);
+  tell(host, 'restoring this server’s own system');
+  let missing: LostPart[];
+  try {
+    missing = await restoreParts(host, name, facts.systemParts);
+  } catch (error) {
+    throwIfHopeless(host, error);
+    warn(host, error instanceof Error ? error.message : String(error));
+    missing = await restoreParts(host, name, facts.systemParts);
+  }
+  if (missing.length > 0)
+    missing = await restoreParts(
+      host,
+      name,
+      missing.map((part) => part.name),
+    );
+  if (missing.length > 0) {
+    throw new FallbackError(
+      'YUNOHOST_FAILED',
+      `This server’s own system did not come back: ${missing.map((part) => `${part.name} (${part.reason})`).join(', ')}.`,
+      { hint: `It is safe in snapshot ${aside.snapshot}. Run fallback close again: it goes on here.` },
+    );
+  }
+  await removePlaced(host.yunohost.paths, name);
+}
+
+/** Brings back an own app that had to make way; one that stayed is left alone. */
+async function restoreOwnApp({ host, session, journal }: CloseRequest, id: string): Promise<void> {
+  if (hasApp(host, id) && !journal.isBegun(`close:own-app-tried:${id}`)) return;
+  const aside = asideOfApp(journal, id);
+  const facts = aside?.archives.find(({ apps }) => apps.some((app) => app.id === id));
+  if (aside === undefined || facts === undefined) return;
+  await journal.step(`close:own-app-tried:${id}`, async () => true);
+  const snapshot = await snapshotByNumber(session, aside.snapshot);
+  const name = placedName('take', `own-${id}`);
+  await requireRoomFor(host, facts);
+  await placeArchive(host, session, findArchive(snapshot, facts.name), name);
+  await removeApp(host, id);
+  tell(host, `restoring this server’s own ${id}`);
+  const reason = await restoreAppTwice(host, name, id);
+  await removePlaced(host.yunohost.paths, name);
+  if (reason === undefined) return;
+  throw new FallbackError('YUNOHOST_FAILED', `This server’s own app ${id} did not come back: ${reason}`, {
+    hint: `It is safe in snapshot ${aside.snapshot}. Run fallback close again: it goes on here.`,
+  });
+}
+
+/** The server is what it was: domains, users, apps. @throws VERIFY_FAILED naming what is not. */
+async function checkOwn(host: TakeoverHost, own: OwnState): Promise<void> {
+  const call = shortCall(host);
+  const { domains, main } = await host.yunohost.domains.list(call);
+  const apps = (await host.yunohost.apps.list(call)).map(({ id }) => id);
+  const users = (await host.yunohost.apps.users(call)).map(({ username }) => username);
+  const wrong: string[] = [];
+  const compare = (what: string, was: readonly string[], is: readonly string[]): void => {
+    const missing = was.filter((one) => !is.includes(one));
+    const added = is.filter((one) => !was.includes(one));
+    if (missing.length > 0) wrong.push(`${what} missing: ${missing.join(', ')}`);
+    if (added.length > 0) wrong.push(`${what} still there: ${added.join(', ')}`);
+  };
+  compare('domains', own.domains, domains);
+  compare('users', own.users, users);
+  compare('apps', own.apps, apps);
+  if (main !== own.mainDomain) wrong.push(`the main domain is ${main}, not ${own.mainDomain}`);
+  if (wrong.length === 0) return;
+  throw new FallbackError('VERIFY_FAILED', `This server is not yet what it was: ${wrong.join('; ')}.`, {
+    hint: 'Put right what is named, then run fallback close again: it looks once more. All data is safe in the repository.',
+  });
+}

@@ -1,0 +1,376 @@
+// The takeover, as a list of steps. Each is recorded before and after, and can be done again from its beginning.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FallbackError } from '../../errors/fallback-error.ts';
+import { type Epoch, parseEpoch } from '../../format/ids.ts';
+import type { SnapshotArchive } from '../../format/snapshot.ts';
+import { withFsErrors } from '../../fs/map-fs-error.ts';
+import type { RepositoryTakeover } from '../../store/repository-store.ts';
+import type { RepositorySession } from '../../sync/repository-session.ts';
+import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
+import { origins, snapshotByNumber } from './choose-snapshot.ts';
+import { type DnsOutcome, type DnsTools, switchDns } from './dns.ts';
+import { type Journal, requireState } from './journal.ts';
+import { type OwnState, readOwnState } from './own-state.ts';
+import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
+import type { PlannedApp, TakeoverPlan } from './preflight.ts';
+import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
+import {
+  hasApp,
+  type LostPart,
+  leavePostInstall,
+  removeApp,
+  restoreAppTwice,
+  restoreParts,
+  throwIfHopeless,
+} from './restore-parts.ts';
+import { type SavedState, saveState } from './save-state.ts';
+import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+
+/** What happened to one app. */
+export interface AppOutcome {
+  readonly id: string;
+  readonly status: 'restored' | 'missing';
+  readonly reason?: string;
+}
+
+/** What a deploy did. */
+export interface DeployReport {
+  readonly plan: TakeoverPlan;
+  readonly epoch: number;
+  readonly system: { readonly restored: readonly string[]; readonly missing: readonly LostPart[] };
+  readonly apps: readonly AppOutcome[];
+  readonly dns: readonly DnsOutcome[];
+  /** Own apps that could not be put aside: they were not touched. */
+  readonly notAside: SavedState['failed'];
+}
+
+export interface DeployRequest {
+  readonly host: TakeoverHost;
+  readonly session: RepositorySession<RepositoryTakeover>;
+  readonly journal: Journal;
+  /** Told which snapshot must not fall to retention while it is needed. */
+  pin(number: number): Promise<void>;
+  readonly dns: DnsTools;
+}
+
+/** Facts in the journal. */
+export const deployFacts = {
+  plan: 'plan',
+  epochBefore: 'epochBefore',
+  own: 'own',
+  systemMissing: 'systemMissing',
+} as const;
+
+/** Parts without which no app can come back. */
+const vitalParts = ['conf_ldap', 'conf_ynh_settings'];
+
+/** Begins a takeover: from here on it is resumed, not planned anew. */
+export async function beginDeploy(request: DeployRequest, plan: TakeoverPlan): Promise<void> {
+  const { journal, session, host } = request;
+  requireState(journal, 'deploy', ['idle']);
+  const own = plan.isBare ? undefined : await readOwnState(host);
+  await journal.reset('idle', {
+    ...(journal.fact('last') === undefined ? {} : { last: journal.fact('last') }),
+    [deployFacts.plan]: plan,
+    [deployFacts.epochBefore]: session.status.epoch,
+    [deployFacts.own]: own,
+    begunAtMs: host.nowMs(),
+  });
+}
+
+/** Whether a deploy was begun and is not finished; one that changed nothing yet is simply planned anew. */
+export const isDeployOpen = (journal: Journal): boolean =>
+  journal.state === 'prepared' || (journal.state === 'idle' && journal.isBegun('raise-epoch'));
+
+/** The plan of the takeover that is under way or done. @throws INTERNAL when there is none. */
+export function planOf(journal: Journal): TakeoverPlan {
+  const plan = journal.fact<TakeoverPlan>(deployFacts.plan);
+  if (plan === undefined) throw new FallbackError('INTERNAL', 'The journal has no plan of a takeover.');
+  return plan;
+}
+
+/** The epoch in which the takeover found the repository. */
+export const epochBefore = (journal: Journal): Epoch => parseEpoch(journal.fact<number>(deployFacts.epochBefore) ?? 1);
+
+/** The epoch that the takeover raised the repository to. */
+export const takeoverEpoch = (journal: Journal): Epoch =>
+  parseEpoch((journal.fact<number>(deployFacts.epochBefore) ?? 0) + 1);
+
+/**
+ * Does all steps that are not done yet.
+ * @throws what stopped it; the same command again goes on from there. Single apps that fail do not stop it: see the report.
+ */
+export async function runDeploy(request: DeployRequest): Promise<DeployReport> {
+  const { journal, session, host } = request;
+  const plan = planOf(journal);
+  const before = parseEpoch(journal.fact<number>(deployFacts.epochBefore) ?? 1);
+  await journal.step('raise-epoch', async () => {
+    tell(host, `raising the epoch to ${before + 1}: the main server can no longer push`);
+    return await session.repository.raiseEpoch(before);
+  });
+  const snapshot = await snapshotByNumber(session, plan.snapshot);
+  await putAside(request, plan);
+  if (journal.state === 'idle') await journal.record({ state: 'prepared' });
+  if (plan.system !== undefined && plan.systemParts.length > 0) await takeSystem(request, plan, snapshot);
+  await takeApps(request, plan, snapshot);
+  const dns = await journal.step('dns', () =>
+    switchDns(host, request.dns, plan.system?.mainDomain, ownDomainsOf(journal)),
+  );
+  await journal.record({ state: 'deployed', facts: { deployedAtMs: host.nowMs() } });
+  return reportOf(journal, dns);
+}
+
+const ownDomainsOf = (journal: Journal): readonly string[] => journal.fact<OwnState>(deployFacts.own)?.domains ?? [];
+
+/** Backs this server up as it is, and proves the backup. */
+async function putAside(request: DeployRequest, plan: TakeoverPlan): Promise<void> {
+  const { host, session, journal } = request;
+  const own = journal.fact<OwnState>(deployFacts.own);
+  if (plan.isBare || own === undefined) return;
+  const saved = await journal.step('put-aside', async () => {
+    tell(host, 'putting this server’s own state aside');
+    return await saveState({
+      host,
+      session,
+      origin: origins.own,
+      epoch: takeoverEpoch(journal),
+      holder: 'fallback takeover',
+      systemParts: own.systemParts,
+      apps: own.apps.filter((id) => id !== host.configuration.server.ownApp),
+      attributes: { takeover: String(plan.snapshot) },
+      mayLackApps: true,
+    });
+  });
+  await journal.step('pin-aside', () => request.pin(saved.snapshot));
+}
+
+async function takeSystem(request: DeployRequest, plan: TakeoverPlan, snapshot: ListedSnapshot): Promise<void> {
+  const { host, journal, session } = request;
+  const own = journal.fact<OwnState>(deployFacts.own);
+  if (own !== undefined) {
+    const tiles = await journal.step('find-tiles', () => tilesOf(host, own.apps));
+    await journal.step('hide-tiles', () => setTiles(host, tiles, false));
+    await journal.step('make-way', () => makeWay(request, plan, own));
+  }
+  await journal.step('restore-system', () =>
+    restoreSystem(host, session, findArchive(snapshot, plan.system?.name ?? ''), request),
+  );
+  await journal.step('lift-domain-settings', () => liftNestedFolders(host));
+  const { ownDomain } = host.configuration.server;
+  const domains = [...new Set([...(own?.domains ?? []), ...(ownDomain === '' ? [] : [ownDomain])])];
+  await journal.step('own-domains', () => keepDomains(host, domains, own?.certificates));
+  if (own !== undefined) {
+    await journal.step('give-homes', () => giveHomes(host, own.homeOwners));
+    if (host.configuration.deploy.keepSsh) await journal.step('keep-access', () => keepAccess(host, own));
+  }
+  await journal.step('regen-conf', () => host.yunohost.server.regenConf([], {}, longCall(host)));
+  if (own !== undefined) {
+    const tiles = (journal.result<string[]>('find-tiles') ?? []).filter((tile) =>
+      hasApp(host, tile.split('.')[0] ?? ''),
+    );
+    await journal.step('show-tiles', () => setTiles(host, tiles, true));
+  }
+}
+
+/** Removes what would mix with what comes: own apps of the same id, homes and mail of users of the same name. All of it was put aside. */
+async function makeWay({ host, journal }: DeployRequest, plan: TakeoverPlan, own: OwnState): Promise<void> {
+  const aside = journal.result<SavedState>('put-aside')?.archives ?? [];
+  for (const { id } of plan.apps) {
+    const isAside = aside.some(({ apps }) => apps.some((app) => app.id === id));
+    if (own.apps.includes(id) && isAside) await removeApp(host, id);
+  }
+  const asideSystem = aside.find(({ systemParts }) => systemParts.length > 0);
+  const { paths } = host.yunohost;
+  for (const [kind, folder, part] of [
+    ['homes', paths.homes, 'data_home'],
+    ['mail', paths.mail, 'data_mail'],
+  ] as const) {
+    if (!plan.systemParts.includes(part)) continue;
+    for (const name of plan.system?.names[kind] ?? []) {
+      const wasHere = own.entries[kind].includes(name);
+      if (!wasHere || asideSystem?.names[kind].includes(name) !== true) continue;
+      await withFsErrors(`remove ${name}`, () => rm(join(folder, name), { recursive: true, force: true }));
+    }
+  }
+}
+
+async function restoreSystem(
+  host: TakeoverHost,
+  session: DeployRequest['session'],
+  archive: SnapshotArchive,
+  { journal }: DeployRequest,
+): Promise<void> {
+  const plan = planOf(journal);
+  const own = journal.fact<OwnState>(deployFacts.own);
+  const name = placedName('take', archive.name);
+  if (plan.system !== undefined) await requireRoomFor(host, plan.system);
+  await placeArchive(host, session, archive, name);
+  const tryOnce = async (parts: readonly string[]): Promise<LostPart[]> => {
+    tell(host, `restoring the system: ${parts.join(', ')}`);
+    return await restoreParts(host, name, parts);
+  };
+  let missing: LostPart[];
+  try {
+    missing = await tryOnce(plan.systemParts);
+  } catch (error) {
+    throwIfHopeless(host, error);
+    warn(host, error instanceof Error ? error.message : String(error));
+    // It may have died behind the system part, over a domain that is gone: then that is put right, and all of it done again.
+    if (!(await leavePostInstall(host, error)) && own !== undefined) {
+      await keepDomains(host, own.domains, own.certificates).catch(() => undefined);
+    }
+    missing = await tryOnce(plan.systemParts);
+  }
+  if (missing.length > 0) missing = await tryOnce(missing.map((part) => part.name));
+  await removePlaced(host.yunohost.paths, name);
+  const vital = missing.find((part) => vitalParts.includes(part.name));
+  if (vital !== undefined) {
+    throw new FallbackError('YUNOHOST_FAILED', `The system part ${vital.name} could not be restored: ${vital.reason}`, {
+      hint: 'Your own state is safe in the repository. Run fallback deploy again: it goes on here. fallback close gives up.',
+    });
+  }
+  await journal.record({ facts: { [deployFacts.systemMissing]: missing } });
+}
+
+async function takeApps(request: DeployRequest, plan: TakeoverPlan, snapshot: ListedSnapshot): Promise<void> {
+  const { journal } = request;
+  for (const app of plan.apps) {
+    const name = `app:${app.id}`;
+    await journal.step(name, async (): Promise<AppOutcome> => {
+      try {
+        const reason = await takeApp(request, app, plan, snapshot);
+        return reason === undefined ? { id: app.id, status: 'restored' } : { id: app.id, status: 'missing', reason };
+      } catch (error) {
+        throwIfHopeless(request.host, error);
+        return { id: app.id, status: 'missing', reason: error instanceof Error ? error.message : String(error) };
+      }
+    });
+  }
+}
+
+/** Where an own app is safe: in the state that was put aside, or in a later snapshot of its own. */
+export function asideOfApp(journal: Journal, id: string): SavedState | undefined {
+  const holds = (saved: SavedState | undefined): boolean =>
+    saved?.archives.some(({ apps }) => apps.some((app) => app.id === id)) === true;
+  const candidates = [journal.result<SavedState>('put-aside'), journal.result<SavedState>(`put-aside:${id}`)];
+  return candidates.find(holds);
+}
+
+/** An own app that could not be put aside with the rest is tried once more, alone: it makes way only when it is safe. @throws BACKUP_FAILED. */
+async function putAppAside({ host, session, journal, pin }: DeployRequest, id: string): Promise<void> {
+  const own = journal.fact<OwnState>(deployFacts.own);
+  if (own?.apps.includes(id) !== true || asideOfApp(journal, id) !== undefined) return;
+  const saved = await journal.step(`put-aside:${id}`, () =>
+    saveState({
+      host,
+      session,
+      origin: origins.own,
+      epoch: takeoverEpoch(journal),
+      holder: 'fallback takeover',
+      systemParts: undefined,
+      apps: [id],
+      attributes: { takeover: String(planOf(journal).snapshot) },
+      mayLackApps: false,
+    }),
+  );
+  await pin(saved.snapshot);
+}
+
+/** @returns why it is not there, or undefined. */
+async function takeApp(
+  request: DeployRequest,
+  app: PlannedApp,
+  plan: TakeoverPlan,
+  snapshot: ListedSnapshot,
+): Promise<string | undefined> {
+  const { host, session } = request;
+  await putAppAside(request, app.id);
+  const archive = findArchive(snapshot, app.archive);
+  const facts = plan.archives.find(({ name }) => name === app.archive);
+  if (facts !== undefined) await requireRoomFor(host, facts);
+  const name = placedName('take', app.id);
+  try {
+    await placeArchive(host, session, archive, name);
+    // What an earlier try left, or the own app when there was no system to restore.
+    await removeApp(host, app.id);
+    if (app.domain !== undefined) await keepDomains(host, [app.domain]);
+    tell(host, `restoring ${app.id}`);
+    return await restoreAppTwice(host, name, app.id);
+  } finally {
+    await removePlaced(host.yunohost.paths, name).catch(() => undefined);
+  }
+}
+
+/** The report of a takeover as it stands. */
+export function reportOf(journal: Journal, dns: readonly DnsOutcome[] = journal.result('dns') ?? []): DeployReport {
+  const plan = planOf(journal);
+  const missing = journal.fact<LostPart[]>(deployFacts.systemMissing) ?? [];
+  const apps = plan.apps.map(
+    ({ id }): AppOutcome =>
+      journal.result<AppOutcome>(`app:${id}`) ?? { id, status: 'missing', reason: 'Not tried yet.' },
+  );
+  for (const { name, reason } of plan.lost) apps.push({ id: name, status: 'missing', reason });
+  return {
+    plan,
+    epoch: takeoverEpoch(journal),
+    system: { restored: plan.systemParts.filter((part) => !missing.some(({ name }) => name === part)), missing },
+    apps,
+    dns,
+    notAside: (journal.result<SavedState>('put-aside')?.failed ?? []).filter(
+      ({ name }) => asideOfApp(journal, name) === undefined,
+    ),
+  };
+}
+
+/** Whether all that was planned is there. */
+export const isWhole = ({ apps, system, dns }: DeployReport): boolean =>
+  apps.every(({ status }) => status === 'restored') &&
+  system.missing.length === 0 &&
+  dns.every(({ action }) => action !== 'failed');
+
+/** Makes what is missing undone, so that `runDeploy` tries it again. */
+export async function retryMissing({ journal, host, session }: DeployRequest): Promise<void> {
+  requireState(journal, 'deploy', ['deployed']);
+  const { apps, system, dns } = reportOf(journal);
+  const again = new Set(apps.filter(({ status }) => status === 'missing').map(({ id }) => `app:${id}`));
+  if (dns.some(({ action }) => action === 'failed')) again.add('dns');
+  if (system.missing.length > 0) await retryParts(host, session, journal, system.missing);
+  await journal.forget((step) => again.has(step));
+}
+
+async function retryParts(
+  host: TakeoverHost,
+  session: DeployRequest['session'],
+  journal: Journal,
+  missing: readonly LostPart[],
+): Promise<void> {
+  const plan = planOf(journal);
+  const snapshot = await snapshotByNumber(session, plan.snapshot);
+  const archive = findArchive(snapshot, plan.system?.name ?? '');
+  const name = placedName('take', archive.name);
+  await placeArchive(host, session, archive, name);
+  const still = await restoreParts(
+    host,
+    name,
+    missing.map((part) => part.name),
+  );
+  await removePlaced(host.yunohost.paths, name);
+  await liftNestedFolders(host);
+  const own = journal.fact<OwnState>(deployFacts.own);
+  if (own !== undefined) await giveHomes(host, own.homeOwners);
+  await journal.record({ facts: { [deployFacts.systemMissing]: still } });
+}
+
+/** Apps that are installed now and came with the takeover or after it: neither the server's own nor fallback itself. */
+export async function broughtApps(host: TakeoverHost, journal: Journal): Promise<string[]> {
+  const plan = planOf(journal);
+  const own = journal.fact<OwnState>(deployFacts.own);
+  const installed = (await host.yunohost.apps.list(shortCall(host))).map(({ id }) => id);
+  const restored = plan.apps
+    .filter(({ id }) => journal.result<AppOutcome>(`app:${id}`)?.status === 'restored')
+    .map(({ id }) => id);
+  return installed.filter(
+    (id) => id !== host.configuration.server.ownApp && (restored.includes(id) || own?.apps.includes(id) !== true),
+  );
+}

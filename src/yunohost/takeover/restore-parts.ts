@@ -1,0 +1,113 @@
+// Restores of a placed archive, judged by what YunoHost says of each part and app, never by its exit code alone.
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FallbackError } from '../../errors/fallback-error.ts';
+import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { isGoodResult } from '../command/backup-commands.ts';
+import { yunohostFailure } from '../command/yunohost-runner.ts';
+import { longCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+
+/** A part that did not come back. */
+export interface LostPart {
+  readonly name: string;
+  readonly reason: string;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Failures that no second try in this run can cure. */
+export function throwIfHopeless(host: TakeoverHost, error: unknown): void {
+  host.signal?.throwIfAborted();
+  if (error instanceof FallbackError && (error.code === 'YUNOHOST_MISSING' || error.code === 'YUNOHOST_BUSY'))
+    throw error;
+}
+
+/**
+ * Restores system parts from a placed archive.
+ * @returns the parts that YunoHost does not call good. @throws YUNOHOST_FAILED, DISK_FULL … when there is no result at all.
+ */
+export async function restoreParts(host: TakeoverHost, name: string, parts: readonly string[]): Promise<LostPart[]> {
+  const { yunohost } = host;
+  const force = await yunohost.isInstalled();
+  const { results, errors } = await yunohost.backups.restore({ name, system: parts, force }, longCall(host));
+  const said = errors.map(({ text }) => text).join(' ');
+  return parts
+    .filter((part) => !isGoodResult(results.system.get(part)))
+    .map((part) => ({
+      name: part,
+      reason: `${results.system.get(part) ?? 'no result'}${said === '' ? '' : `: ${said.slice(0, 300)}`}`,
+    }));
+}
+
+/**
+ * A post-install that was cut off leaves its domain behind, and YunoHost then refuses both to begin again and to go on. All that
+ * it would do is part of the restore that follows; so the server is marked as installed, and the restore replaces everything.
+ */
+export async function leavePostInstall(host: TakeoverHost, error: unknown): Promise<boolean> {
+  const failure = yunohostFailure(error);
+  const isStuck = failure?.errors.some((line) => /already exists|already working previously/i.test(line)) === true;
+  if (!isStuck || (await host.yunohost.isInstalled())) return false;
+  warn(host, 'YunoHost’s own first set-up was interrupted: the restore goes on without it.');
+  await withFsErrors('mark YunoHost as installed', () => writeFile(host.yunohost.paths.installedMark, ''));
+  return true;
+}
+
+/** Whether YunoHost has this app, a half-restored one too: `app list` may leave such a one out. */
+export const hasApp = (host: TakeoverHost, id: string): boolean => existsSync(join(host.yunohost.paths.apps, id));
+
+/** Removes an app and its data. @throws YUNOHOST_FAILED when it is still there afterwards. */
+export async function removeApp(host: TakeoverHost, id: string): Promise<void> {
+  if (!hasApp(host, id)) return;
+  tell(host, `removing ${id}`);
+  let failure: unknown;
+  try {
+    await host.yunohost.apps.remove(id, { purge: true }, longCall(host));
+  } catch (error) {
+    throwIfHopeless(host, error);
+    failure = error;
+  }
+  if (!hasApp(host, id)) return;
+  throw new FallbackError(
+    'YUNOHOST_FAILED',
+    `The app ${id} could not be removed: ${failure === undefined ? 'YunoHost gave no reason' : messageOf(failure)}`,
+    {
+      cause: failure,
+      hint: `Look at it yourself: yunohost app remove ${id} --purge. Then run the same command again.`,
+    },
+  );
+}
+
+/**
+ * Restores one app from a placed archive in a command of its own; an app that fails is removed again, not left as a zombie.
+ * @returns why it failed, or undefined.
+ */
+export async function restoreApp(host: TakeoverHost, name: string, id: string): Promise<string | undefined> {
+  let reason: string;
+  try {
+    const { results, errors } = await host.yunohost.backups.restore({ name, apps: [id] }, longCall(host));
+    const result = results.apps.get(id);
+    // A `Warning` is also said of an app that has no restore script, and then it is not there.
+    if (isGoodResult(result) && hasApp(host, id)) return undefined;
+    const said = errors.filter(({ level }) => level === 'ERROR' || level === 'WARNING').map(({ text }) => text);
+    reason = said.slice(-3).join(' ') || `YunoHost says “${result ?? 'nothing'}” of it`;
+  } catch (error) {
+    throwIfHopeless(host, error);
+    reason = messageOf(error);
+  }
+  try {
+    await removeApp(host, id);
+  } catch (error) {
+    throwIfHopeless(host, error);
+    return `${reason} What is left of it could not be removed: ${messageOf(error)}`;
+  }
+  return reason;
+}
+
+/** Two tries: the first may have met a lock, a domain that was just added, or what an earlier one left. */
+export async function restoreAppTwice(host: TakeoverHost, name: string, id: string): Promise<string | undefined> {
+  const first = await restoreApp(host, name, id);
+  if (first === undefined || hasApp(host, id)) return first;
+  tell(host, `restoring ${id} once more`);
+  return await restoreApp(host, name, id);
+}

@@ -1,0 +1,158 @@
+// Rebuilds an archive of the repository to nowhere: every byte is read and verified, and what a takeover wants to know of it
+// is picked up on the way.
+import { Writable } from 'node:stream';
+import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
+import type { SnapshotArchive } from '../../format/snapshot.ts';
+import type { RepositorySession } from '../../sync/repository-session.ts';
+import { newRestoreCounters, type RestoreCounters } from '../../sync/restore/restore-archive.ts';
+import { restoreArchiveToStream } from '../../sync/restore/restore-stream.ts';
+import { TarReader } from '../../tar/tar-reader.ts';
+import { type InsideInfo, parseInfo } from '../night/prove-archive.ts';
+
+/** Folders of an archive whose immediate children say what a system restore brings. */
+const listed = {
+  homes: 'data/home/',
+  mail: 'data/mail/',
+  domains: 'conf/ynh/domains/',
+  certificates: 'conf/ynh/certs/',
+  dyndns: 'conf/ynh/dyndns/',
+  dkim: 'conf/ynh/dkim/',
+} as const;
+
+/** Names of what a system archive holds, by kind. */
+export type SystemNames = Readonly<Record<keyof typeof listed, readonly string[]>>;
+
+/** An app in an archive. */
+export interface AppFacts {
+  readonly id: string;
+  readonly version: string;
+  readonly name: string;
+  /** Its domain, from its settings; undefined for one without. */
+  readonly domain: string | undefined;
+  readonly path: string | undefined;
+}
+
+/** What an archive holds; JSON. */
+export interface ArchiveFacts {
+  readonly name: string;
+  /** Of the tar, in bytes. */
+  readonly tarBytes: number;
+  /** Of what it unpacks to, in bytes, as YunoHost counts it before a restore. */
+  readonly contentBytes: number;
+  /** YunoHost's version that made it; empty for an archive that is none of YunoHost's. */
+  readonly yunohostVersion: string;
+  readonly systemParts: readonly string[];
+  readonly names: SystemNames;
+  /** The main domain; undefined without `conf_ynh_settings`. */
+  readonly mainDomain: string | undefined;
+  readonly apps: readonly AppFacts[];
+}
+
+const smallFileBytesMax = 1024 * 1024;
+const infoBytesMax = 16 * 1024 * 1024;
+const namesMax = 20_000;
+
+/** Looks at the members of an archive as they pass. */
+class FactCollector {
+  readonly #names = new Map<keyof typeof listed, Set<string>>();
+  readonly #texts = new Map<string, Buffer[]>();
+  #into: Buffer[] | undefined;
+
+  readonly listener = {
+    onEntry: ({ name, sizeBytes }: { readonly name: string; readonly sizeBytes: number }): void => {
+      const path = name.replace(/^\.\//, '');
+      this.#into = undefined;
+      if (isWanted(path) && sizeBytes <= (path === 'info.json' ? infoBytesMax : smallFileBytesMax)) {
+        this.#into = [];
+        this.#texts.set(path, this.#into);
+      }
+      for (const [kind, folder] of Object.entries(listed) as [keyof typeof listed, string][]) {
+        if (!path.startsWith(folder)) continue;
+        const child = path.slice(folder.length).split('/')[0] ?? '';
+        const names = this.#names.get(kind) ?? new Set<string>();
+        if (child !== '' && names.size < namesMax) names.add(child);
+        this.#names.set(kind, names);
+      }
+    },
+    onContent: (bytes: Uint8Array): void => {
+      this.#into?.push(Buffer.from(bytes));
+    },
+  };
+
+  text(path: string): string | undefined {
+    const parts = this.#texts.get(path);
+    return parts === undefined ? undefined : Buffer.concat(parts).toString('utf8');
+  }
+
+  names(): SystemNames {
+    const of = (kind: keyof typeof listed): string[] => [...(this.#names.get(kind) ?? [])].sort();
+    return {
+      homes: of('homes'),
+      mail: of('mail'),
+      domains: of('domains'),
+      certificates: of('certificates'),
+      dyndns: of('dyndns'),
+      dkim: of('dkim'),
+    };
+  }
+}
+
+const isWanted = (path: string): boolean =>
+  path === 'info.json' || path === 'conf/ynh/current_host' || /^apps\/[^/]+\/settings\/settings\.yml$/.test(path);
+
+/** A plain value of a settings.yml: `domain: main.test`. */
+const setting = (yaml: string, key: string): string | undefined =>
+  new RegExp(`^${key}:\\s*['"]?([^'"\\n]+?)['"]?\\s*$`, 'm').exec(yaml)?.[1];
+
+function appsOf(info: InsideInfo, collector: FactCollector): AppFacts[] {
+  return [...info.apps].map(([id, { version, name }]) => {
+    const yaml = collector.text(`apps/${id}/settings/settings.yml`) ?? '';
+    return { id, version, name, domain: setting(yaml, 'domain'), path: setting(yaml, 'path') };
+  });
+}
+
+/**
+ * Reads a stored archive to its end: seals, chunk ids and the SHA-256 of the whole are checked, the tar ends as a tar does.
+ * @throws DAMAGED, SEAL_BROKEN, NOT_FOUND (a pack), ARCHIVE_UNREADABLE (whole, but no tar to its end), the signal's reason.
+ */
+export async function proveStored(
+  session: RepositorySession,
+  archive: SnapshotArchive,
+  { counters = newRestoreCounters(), signal }: { counters?: RestoreCounters; signal?: AbortSignal | undefined } = {},
+): Promise<ArchiveFacts> {
+  const collector = new FactCollector();
+  const reader = new TarReader(collector.listener);
+  const stream = new Writable({
+    highWaterMark: 4 * 1024 * 1024,
+    write(bytes: Uint8Array, _encoding, done) {
+      reader.push(bytes);
+      done();
+    },
+  });
+  await restoreArchiveToStream({ session, archive, stream, counters, signal });
+  if (reader.state !== 'ended') {
+    throw new FallbackError(
+      'ARCHIVE_UNREADABLE',
+      `The archive ${archive.name} is whole in the store, but it is no tar to its end.`,
+      {
+        hint: 'It was so when it was pushed. Choose an older snapshot: fallback snapshots.',
+      },
+    );
+  }
+  const infoText = collector.text('info.json');
+  const info = infoText === undefined ? undefined : parseInfo(infoText, archive.name);
+  return {
+    name: archive.name,
+    tarBytes: archive.recipe.lengthBytes,
+    contentBytes: info?.sizeBytes ?? 0,
+    yunohostVersion: info?.fromYunohostVersion ?? '',
+    systemParts: info?.systemParts ?? [],
+    names: collector.names(),
+    mainDomain: collector.text('conf/ynh/current_host')?.trim(),
+    apps: info === undefined ? [] : appsOf(info, collector),
+  };
+}
+
+/** Whether an error says that this one archive is bad, and not that the store cannot be read at all. */
+export const isBadArchive = (error: unknown): error is FallbackError =>
+  isFallbackError(error) && (error.exitCode === 4 || error.code === 'NOT_FOUND' || error.code === 'ARCHIVE_UNREADABLE');

@@ -1,0 +1,190 @@
+// The system part of an update: users, homes and mail that the fallback server produced come home. Settings of the machine
+// (SSH, firewall, certificates, files changed by hand) stay as they are here: those of the fallback server are its own.
+import { lstat, realpath, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { FallbackError } from '../../errors/fallback-error.ts';
+import type { Epoch } from '../../format/ids.ts';
+import type { SnapshotArchive } from '../../format/snapshot.ts';
+import type { RepositoryReader, RepositoryWriter } from '../../store/repository-store.ts';
+import type { RepositorySession } from '../../sync/repository-session.ts';
+import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
+import { systemArchive } from '../coverage.ts';
+import type { Journal } from './journal.ts';
+import type { OwnState } from './own-state.ts';
+import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
+import { giveHomes, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
+import { makeSafety, pushSafety } from './replace-app.ts';
+import { type LostPart, leavePostInstall, restoreParts, throwIfHopeless } from './restore-parts.ts';
+import { proveStored } from './stored-archive.ts';
+import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+
+/** Parts that belong to a machine, not to its users. */
+const machineParts = ['conf_ynh_settings', 'conf_ynh_certs', 'conf_manually_modified_files'];
+
+/** Whether a system part is brought home. */
+export const isHomePart = (part: string): boolean => !machineParts.includes(part);
+
+/** Members of a system archive that are compared: those of the parts that are brought home. */
+export const isHomeMember = (member: string): boolean =>
+  member.startsWith('data/') || member.startsWith('conf/ldap/dc=') || !/^(conf|data)\//.test(member);
+
+export interface SystemHomeRequest {
+  readonly host: TakeoverHost;
+  readonly session: RepositorySession<RepositoryWriter>;
+  readonly journal: Journal;
+  readonly epoch: Epoch;
+  readonly archive: SnapshotArchive;
+  /** Members of homes and mail that were removed on the fallback server and not written here. */
+  removedThere(): Promise<readonly string[]>;
+  /** This server before; undefined when it was bare, and has its system from the snapshot that was taken over. */
+  readonly own: OwnState | undefined;
+  /** Domains of the fallback server itself: they came into the directory there, and must not stay here. */
+  readonly ownDomainsThere: readonly string[];
+}
+
+/** A main server that was set up anew, without post-install: it gets the system that it had when it was taken over. */
+export async function postInstallFrom(
+  host: TakeoverHost,
+  session: RepositorySession<RepositoryReader>,
+  base: ListedSnapshot,
+): Promise<readonly string[]> {
+  const archive = findArchive(base, systemArchive);
+  const facts = await proveStored(session, archive, { signal: host.signal });
+  const name = placedName('take', 'base-system');
+  await placeArchive(host, session, archive, name);
+  tell(host, 'setting this machine up as the main server was');
+  let missing: LostPart[];
+  try {
+    missing = await restoreParts(host, name, facts.systemParts);
+  } catch (error) {
+    throwIfHopeless(host, error);
+    if (!(await leavePostInstall(host, error))) throw error;
+    missing = await restoreParts(host, name, facts.systemParts);
+  }
+  await removePlaced(host.yunohost.paths, name);
+  await liftNestedFolders(host);
+  await host.yunohost.server.regenConf([], {}, longCall(host));
+  if (missing.length > 0) {
+    throw new FallbackError(
+      'YUNOHOST_FAILED',
+      `Parts of the system did not come back: ${missing.map((part) => part.name).join(', ')}.`,
+    );
+  }
+  return facts.systemParts;
+}
+
+/** @returns why it failed; the system is as it was before then. */
+export async function bringSystemHome(request: SystemHomeRequest): Promise<string | undefined> {
+  const { host, session, journal, epoch, archive, own } = request;
+  const { paths } = host.yunohost;
+  const facts = await journal.step('system:prove', () => proveStored(session, archive, { signal: host.signal }));
+  const here = own?.systemParts ?? (await host.yunohost.server.hooks('backup', shortCall(host)));
+  const parts = facts.systemParts.filter((part) => isHomePart(part) && here.includes(part));
+  if (parts.length === 0) return undefined;
+  const safety = await journal.step('system:safety', () => makeSafety(host, systemArchive, { system: parts }));
+  await journal.step('system:push-safety', () => pushSafety({ host, session, epoch }, systemArchive, safety));
+  const missing = await journal.step('system:restore', () => restoreHome(request, parts));
+  await settle(request);
+  if (missing.length === 0) {
+    await journal.step('system:merge', () => removeWhatWasRemoved(request));
+    await removePlaced(paths, safety);
+    return undefined;
+  }
+  const names = missing.map((part) => part.name);
+  const lost = await journal.step('system:put-back', () => restoreParts(host, safety, names));
+  await settle(request);
+  const reason = missing.map((part) => `${part.name} (${part.reason})`).join(', ');
+  if (lost.length > 0) {
+    throw new FallbackError(
+      'YUNOHOST_FAILED',
+      `The system parts ${names.join(', ')} came back neither new nor old: ${reason}`,
+      {
+        hint: `The old state is kept: yunohost backup restore ${safety} --system ${names.join(' ')} --force.`,
+      },
+    );
+  }
+  await removePlaced(paths, safety);
+  return `It is as it was before. ${reason}`;
+}
+
+async function restoreHome(
+  { host, session, archive, own }: SystemHomeRequest,
+  parts: readonly string[],
+): Promise<LostPart[]> {
+  const name = placedName('take', systemArchive);
+  try {
+    await placeArchive(host, session, archive, name);
+    tell(host, `restoring ${parts.join(', ')}`);
+    try {
+      return await restoreParts(host, name, parts);
+    } catch (error) {
+      throwIfHopeless(host, error);
+      warn(host, error instanceof Error ? error.message : String(error));
+      // An app with a visible tile on a domain that the directory lost makes YunoHost crash: tiles away, domains back, again.
+      if (own !== undefined) await keepDomains(host, own.domains, own.certificates).catch(() => undefined);
+      const tiles = own === undefined ? [] : await tilesOf(host, own.apps).catch(() => []);
+      await setTiles(host, tiles, false).catch(() => undefined);
+      try {
+        return await restoreParts(host, name, parts);
+      } catch (second) {
+        throwIfHopeless(host, second);
+        const reason = second instanceof Error ? second.message : String(second);
+        return parts.map((part) => ({ name: part, reason }));
+      } finally {
+        if (own !== undefined) await keepDomains(host, own.domains, own.certificates);
+        await setTiles(host, tiles, true).catch(() => undefined);
+      }
+    }
+  } finally {
+    await removePlaced(host.yunohost.paths, name).catch(() => undefined);
+  }
+}
+
+/** Domains as they were here, without the fallback server's own; owners of homes; configuration. */
+async function settle({ host, own, ownDomainsThere }: SystemHomeRequest): Promise<void> {
+  const call = longCall(host);
+  if (own !== undefined) {
+    await keepDomains(host, own.domains, own.certificates);
+    await giveHomes(host, own.homeOwners);
+  }
+  const { domains, main } = await host.yunohost.domains.list(shortCall(host));
+  for (const domain of domains) {
+    if (!ownDomainsThere.includes(domain) || domain === main || own?.domains.includes(domain) === true) continue;
+    await host.yunohost.domains.remove(domain, call);
+  }
+  await host.yunohost.server.regenConf([], {}, call);
+}
+
+/**
+ * YunoHost's restore adds and replaces, and removes nothing: a mail that was read there would lie here twice. Removes what was
+ * removed there, unless it was written here meanwhile. @returns how many files.
+ */
+async function removeWhatWasRemoved({ host, removedThere }: SystemHomeRequest): Promise<number> {
+  const places = { 'data/home/': host.yunohost.paths.homes, 'data/mail/': host.yunohost.paths.mail };
+  let removed = 0;
+  // The deepest first, so that folders are empty when their turn comes.
+  for (const member of [...(await removedThere())].sort().reverse()) {
+    const place = Object.entries(places).find(([prefix]) => member.startsWith(prefix));
+    if (place === undefined) continue;
+    const [prefix, folder] = place;
+    if (await removeInside(folder, member.slice(prefix.length))) removed++;
+  }
+  return removed;
+}
+
+/** Removes a file, or an empty folder, that really lies below `folder`: no link on the way leads elsewhere. */
+async function removeInside(folder: string, relative: string): Promise<boolean> {
+  const path = join(folder, relative);
+  const parent = await realpath(dirname(path)).catch(() => undefined);
+  const top = await realpath(folder).catch(() => undefined);
+  if (parent === undefined || top === undefined || parent !== join(top, dirname(relative))) return false;
+  const facts = await lstat(path).catch(() => undefined);
+  if (facts === undefined) return false;
+  if (facts.isDirectory())
+    return await rmdir(path).then(
+      () => true,
+      () => false,
+    );
+  await rm(path, { force: true });
+  return true;
+}
