@@ -1,0 +1,61 @@
+// fallback close: the fallback server gives back.
+import { type CommandBody, type Invocation, textOption } from '../command-spec.ts';
+import { folderTakeoverOptions, openJournal, openMachine, withFolderSession, withLock } from '../open-takeover.ts';
+
+const discardOption = textOption(
+  '--discard <apps>',
+  'apps, by commas, that are removed although they cannot be backed up: what they produced is lost',
+  {
+    completion: 'none',
+  },
+);
+
+async function run(given: Invocation): Promise<number | undefined> {
+  const machine = await openMachine(given, 'fallback');
+  const { invocation, host } = machine;
+  return await withLock(machine, 'close', async () => {
+    const journal = await openJournal(machine);
+    const { requireClosable, runClose } = await import('../../yunohost/takeover/close.ts');
+    const { pinSnapshot, unpinSnapshot } = await import('../../store/retention.ts');
+    requireClosable(journal);
+    const report = await withFolderSession(machine, (session) =>
+      runClose({
+        host,
+        session,
+        journal,
+        pin: (number) => pinSnapshot(session.repository, number),
+        unpin: (number) => unpinSnapshot(session.repository, number),
+        discarded: (invocation.get(discardOption) ?? '').split(',').filter((one) => one !== ''),
+      }),
+    );
+    const { output } = invocation;
+    output.json(report);
+    output.line(
+      `What was produced here is in snapshot ${report.produced}, verified: ${report.saved.join(', ') || 'nothing'}.`,
+    );
+    if (report.discarded.length > 0) output.line(`Given up: ${report.discarded.join(', ')}.`);
+    output.line(
+      report.wasBare
+        ? 'The apps are removed. This machine was not set up before: its system stays as it is now; install it anew if you want it empty.'
+        : 'This server is what it was before.',
+    );
+    output.line('Now on the main server: fallback update. Until then its nightly pushes are refused.');
+    return undefined;
+  });
+}
+
+export const closeCommand: CommandBody = {
+  description: [
+    'Backs up the system and every app that came, into the same repository, and rebuilds all of it to prove it. Only then are the apps and their data removed, ' +
+      'and this server’s own state restored and looked at.',
+    'When one app cannot be backed up, nothing is removed: repair it, or give its data up by name with --discard. Interrupted anywhere: type the same command again. ' +
+      'A deploy that was interrupted is given up the same way.',
+  ],
+  options: [discardOption, ...folderTakeoverOptions],
+  examples: [
+    ['fallback close', 'the main server is back'],
+    ['fallback close --discard wiki', 'without saving what the app wiki produced here'],
+  ],
+  json: ['One object: `produced` (a snapshot’s number), `saved`, `discarded`, `wasBare`.'],
+  run,
+};

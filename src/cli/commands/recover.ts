@@ -1,0 +1,87 @@
+// fallback recover: one app back as it was, on either machine.
+import { FallbackError } from '../../errors/fallback-error.ts';
+import type { RepositoryWriter } from '../../store/repository-store.ts';
+import type { RepositorySession } from '../../sync/repository-session.ts';
+import { type CommandBody, type Invocation, textOption } from '../command-spec.ts';
+import { openForPush, openState } from '../open-repository.ts';
+import {
+  folderTakeoverOptions,
+  type Machine,
+  openJournal,
+  openMachine,
+  withFolderSession,
+  withLock,
+} from '../open-takeover.ts';
+import { readFolderOption } from '../shared-options.ts';
+
+const atOption = textOption(
+  '--at <number|date>',
+  'which snapshot: its number, or the newest one of that time or before',
+  {
+    absent: 'the newest with this app',
+    completion: 'none',
+  },
+);
+
+async function recoverWith(
+  machine: Machine,
+  session: RepositorySession<RepositoryWriter>,
+  app: string,
+): Promise<number | undefined> {
+  const { invocation, host } = machine;
+  const { output } = invocation;
+  const { runRecovery } = await import('../../yunohost/takeover/recover.ts');
+  const seen = await (await openState(invocation)).seenHead();
+  const { epoch } = session.status;
+  const isFenced = seen !== undefined && seen.epoch < epoch;
+  if (isFenced) output.warn('The fallback server has taken over: the safety backup stays on this machine only.');
+  const outcome = await runRecovery(
+    { host, session, journal: await openJournal(machine, 'recover.json'), app, epoch: isFenced ? undefined : epoch },
+    invocation.get(atOption),
+  );
+  output.json(outcome);
+  if (outcome.status === 'replaced') {
+    output.line(
+      `${app} is as it was in snapshot ${outcome.snapshot}. What it was before is in the repository too: fallback snapshots.`,
+    );
+    return undefined;
+  }
+  const state = outcome.status === 'put-back' ? 'It runs as it did before.' : 'It is not on this server.';
+  throw new FallbackError(
+    'YUNOHOST_FAILED',
+    `${app} of snapshot ${outcome.snapshot} could not be restored. ${state} ${outcome.reason ?? ''}`,
+  );
+}
+
+async function run(given: Invocation): Promise<number | undefined> {
+  const machine = await openMachine(given, 'any');
+  const { invocation, configuration } = machine;
+  const app = invocation.args[0] ?? '';
+  return await withLock(machine, 'recover', async () => {
+    if (configuration.server.role === 'fallback' || invocation.get(readFolderOption) !== undefined) {
+      return await withFolderSession(machine, (session) => recoverWith(machine, session, app));
+    }
+    const { opened } = await openForPush(invocation);
+    try {
+      return await recoverWith(machine, opened.session, app);
+    } finally {
+      await opened.close();
+    }
+  });
+}
+
+export const recoverCommand: CommandBody = {
+  description: [
+    'Verifies the wanted version, backs up the app as it is (a YunoHost archive here, and a snapshot), removes it and restores the wanted version. When that fails, ' +
+      'the safety backup comes back. Interrupted anywhere: type the same command again.',
+    '`restore` writes archives and files to a folder; `recover` changes the running YunoHost.',
+  ],
+  arguments: [{ syntax: '<app>', description: 'the app’s id', completion: 'none' }],
+  options: [atOption, ...folderTakeoverOptions],
+  examples: [
+    ['fallback recover nextcloud', 'as it was last night'],
+    ['fallback recover nextcloud --at 2026-11-20', 'as it was that day'],
+  ],
+  json: ['One object: `app`, `snapshot`, `status` (`replaced`).'],
+  run,
+};

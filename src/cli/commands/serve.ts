@@ -1,0 +1,227 @@
+// fallback serve: the server over one store's folder, with its own retention and scrub.
+import { toHex } from '../../bytes/hex.ts';
+import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
+import { withFsErrors } from '../../fs/map-fs-error.ts';
+import type { MaintenanceTask } from '../../server/maintenance.ts';
+import type { LogLine } from '../../server/request-log.ts';
+import type { RunningServer, ServerTransport } from '../../server/start-server.ts';
+import type { Store } from '../../store/store.ts';
+import { type CommandBody, flagOption, type Invocation, textOption, valueOption } from '../command-spec.ts';
+import { maintenanceTasks } from '../maintenance-tasks.ts';
+import { storeFolder } from '../open-repository.ts';
+import { type HostPort, parseDurationMs, parseHostPort, parseSizeBytes, showHostPort } from '../parse-values.ts';
+import { guessHost, noteAddress } from '../server-address.ts';
+import { absolutePath, storeOption } from '../shared-options.ts';
+import { showFingerprint } from '../show.ts';
+import type { World } from '../world.ts';
+
+const portDefault = 7443;
+const day = 24 * 3_600_000;
+
+const listenOption = valueOption('--listen <host:port>', 'where to listen', parseHostPort(portDefault), {
+  absent: 'all addresses, port 7443',
+  completion: 'none',
+});
+const publicOption = valueOption(
+  '--public <host[:port]>',
+  'how main servers reach this machine: goes into pairing codes',
+  parseHostPort(0),
+  { absent: 'this machine’s domain name', completion: 'none' },
+);
+const certificateOption = textOption(
+  '--certificate <file>',
+  'a web certificate (PEM) instead of the store’s own; needs --key',
+  {
+    completion: 'file',
+  },
+);
+const keyOption = textOption('--key <file>', 'the key of --certificate (PEM), readable by its owner only', {
+  completion: 'file',
+});
+const proxyOption = flagOption(
+  '--behind-proxy',
+  'plain HTTP on a loopback address, for a reverse proxy; needs --public',
+);
+const logOption = flagOption('--log-requests', 'log every request, not only refused ones');
+const retentionOption = valueOption('--retention-every <time>', 'how often retention runs', parseDurationMs, {
+  absent: '1d',
+  completion: 'none',
+});
+const scrubOption = valueOption(
+  '--scrub-every <time>',
+  'how often everything is read again and verified',
+  parseDurationMs,
+  {
+    absent: '30d',
+    completion: 'none',
+  },
+);
+const noMaintenanceOption = flagOption('--no-maintenance', 'neither retention nor scrub: timers of your own run them');
+const reserveOption = valueOption('--reserve <size>', 'leave so much of the disk free', parseSizeBytes, {
+  absent: '268MB',
+  completion: 'none',
+});
+
+async function transportOf(invocation: Invocation): Promise<ServerTransport> {
+  const { world } = invocation;
+  const [certificate, key] = [invocation.get(certificateOption), invocation.get(keyOption)];
+  const isProxied = invocation.get(proxyOption) !== undefined;
+  if ((certificate === undefined) !== (key === undefined) || (isProxied && certificate !== undefined)) {
+    throw new FallbackError('USAGE', '--certificate and --key go together, and not with --behind-proxy.');
+  }
+  if (isProxied) return { kind: 'behind-proxy' };
+  if (certificate === undefined || key === undefined) return { kind: 'self-signed' };
+  const [{ readSecretFile }, { readFile }] = await Promise.all([
+    import('../../fs/read-secret-file.ts'),
+    import('node:fs/promises'),
+  ]);
+  const keyPem = Buffer.from(await readSecretFile(absolutePath(world, key))).toString('latin1');
+  const certificatePem = await withFsErrors('read the certificate', () =>
+    readFile(absolutePath(world, certificate), 'latin1'),
+  );
+  return { kind: 'certificate', keyPem, certificatePem };
+}
+
+/** Lines for people and journals: every event, and of the requests those that were refused, unless all are wanted. */
+function logLines({ stdout }: World, withRequests: boolean): LogLine {
+  return (line) => {
+    const isRequest = line.includes('"event":"request"');
+    if (isRequest && !withRequests && !/"status":[45]/.test(line)) return;
+    if (stdout.writable) stdout.write(`${line}\n`);
+  };
+}
+
+/** The address for pairing codes: as told, else as guessed. */
+function publicAddress(invocation: Invocation, transport: ServerTransport, server: RunningServer): Partial<HostPort> {
+  const told = invocation.get(publicOption);
+  const isProxied = transport.kind === 'behind-proxy';
+  const portOfServer = isProxied ? 443 : server.address.port;
+  const port = told === undefined || told.port === 0 ? portOfServer : told.port;
+  const host = told?.host ?? guessHost(invocation.world);
+  return host === undefined ? { port } : { host, port };
+}
+
+async function openStoreHere(invocation: Invocation, folder: string): Promise<Store> {
+  const { world, output } = invocation;
+  const { createStore } = await import('../../store/open-store.ts');
+  const reserve = invocation.get(reserveOption);
+  return await createStore({
+    folder,
+    environment: world,
+    fileSystem: world.fs,
+    options: reserve === undefined ? {} : { reserveFreeBytes: reserve },
+    onRebuild: ({ packs }) => output.note(`fallback: rebuilding the store’s records: ${packs} packs so far`),
+  });
+}
+
+async function run(invocation: Invocation): Promise<undefined> {
+  const { world, output } = invocation;
+  const folder = await storeFolder(invocation);
+  const transport = await transportOf(invocation);
+  const listen = invocation.get(listenOption) ?? listenDefault(transport);
+  if (transport.kind === 'behind-proxy' && invocation.get(publicOption) === undefined) {
+    throw new FallbackError('USAGE', 'Behind a reverse proxy the public address must be told.', {
+      hint: 'Add --public HOST[:PORT], as main servers reach the proxy.',
+    });
+  }
+  const store = await openStoreHere(invocation, folder);
+  try {
+    const lock = await store.lock('serve', 'fallback serve');
+    try {
+      const server = await start(invocation, store, transport, listen);
+      const { host, port } = publicAddress(invocation, transport, server);
+      const isPinned = transport.kind === 'self-signed';
+      const certificateSha256 = isPinned ? server.certificateSha256 : undefined;
+      await noteAddress(world, folder, { host, port: port ?? server.address.port, certificateSha256 });
+      output.note(`fallback: serving ${folder} on ${showHostPort(server.address)}`);
+      if (certificateSha256 !== undefined) {
+        output.note(`fallback: certificate ${showFingerprint(toHex(certificateSha256))}`);
+      }
+      if (host === undefined) {
+        output.note('fallback: pairing codes need to know this machine’s name: fallback invite --address HOST[:PORT]');
+      }
+      const { stopOnSignals } = await import('../../server/stop-on-signals.ts');
+      await stopOnSignals(server, world.signals);
+    } finally {
+      lock.release();
+    }
+  } finally {
+    await store.close();
+  }
+  return undefined;
+}
+
+const listenDefault = (transport: ServerTransport): HostPort =>
+  transport.kind === 'behind-proxy' ? { host: '127.0.0.1', port: portDefault } : { host: '::', port: portDefault };
+
+async function start(
+  invocation: Invocation,
+  store: Store,
+  transport: ServerTransport,
+  listen: HostPort,
+): Promise<RunningServer> {
+  const { world } = invocation;
+  const [{ startServer }, { StoreHost }] = await Promise.all([
+    import('../../server/start-server.ts'),
+    import('../../server/store-host.ts'),
+  ]);
+  const log = logLines(world, invocation.get(logOption) !== undefined);
+  const tasks: readonly MaintenanceTask[] =
+    invocation.get(noMaintenanceOption) !== undefined
+      ? []
+      : maintenanceTasks(store, world, log, {
+          retentionEveryMs: invocation.get(retentionOption) ?? day,
+          scrubEveryMs: invocation.get(scrubOption) ?? 30 * day,
+        });
+  const begin = (at: HostPort): Promise<RunningServer> =>
+    startServer({
+      host: new StoreHost(store),
+      folder: store.folder,
+      listen: at,
+      transport,
+      fs: world.fs,
+      environment: world,
+      monotonicMs: () => world.monotonicMs(),
+      log,
+      maintenance: tasks,
+    });
+  try {
+    return await begin(listen);
+  } catch (error) {
+    // A machine without IPv6 has no `::`.
+    const isDefault = invocation.get(listenOption) === undefined && listen.host === '::';
+    if (!isDefault || !isFallbackError(error, 'CONFIG_INVALID') || !error.message.includes('EAFNOSUPPORT')) throw error;
+    return await begin({ ...listen, host: '0.0.0.0' });
+  }
+}
+
+export const serveCommand: CommandBody = {
+  description: [
+    'Makes the store when the folder is missing or empty. The server holds no key: it cannot read what it keeps. TLS 1.3 with a certificate ' +
+      'of its own, made on first start and pinned by pairing codes; or with a web certificate; or plain HTTP behind a reverse proxy on the same machine.',
+    'Retention and scrub run by themselves. The log is one line of JSON for each event, on stdout. SIGTERM and Ctrl-C let running uploads ' +
+      'finish for 30 seconds; a second one cuts them.',
+  ],
+  options: [
+    storeOption,
+    listenOption,
+    publicOption,
+    certificateOption,
+    keyOption,
+    proxyOption,
+    reserveOption,
+    retentionOption,
+    scrubOption,
+    noMaintenanceOption,
+    logOption,
+  ],
+  examples: [
+    ['fallback serve --dir /srv/fallback --public backup.example.org', 'on port 7443, with its own certificate'],
+    ['fallback serve --dir /srv/fallback --behind-proxy --public backup.example.org:443', 'behind nginx'],
+  ],
+  json: [
+    'Always JSON lines: `at`, `event` (`started`, `request`, `refused`, `maintenance`, `error`, `stopped`) and what belongs to it.',
+  ],
+  ownSignals: true,
+  run,
+};

@@ -1,0 +1,187 @@
+// fallback watch: the fallback server looks whether the main server lives, tells, and takes over when it was told to.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ProbeResult } from '../../yunohost/takeover/probes.ts';
+import type { WatchState, WatchVerdict } from '../../yunohost/takeover/watch.ts';
+import { type CommandBody, flagOption, type Invocation } from '../command-spec.ts';
+import { asFallbackError } from '../error-report.ts';
+import { namedRepositories, openStoreOf, pickRepository } from '../open-repository.ts';
+import { type Machine, openJournal, openMachine, sendReport, withFolderSession, withLock } from '../open-takeover.ts';
+import { configOption } from '../open-yunohost.ts';
+import {
+  absolutePath,
+  jsonOption,
+  quietOption,
+  readFolderOption,
+  repositoryOption,
+  stateOption,
+} from '../shared-options.ts';
+import { layReport, takeOver } from './deploy.ts';
+
+const testOption = flagOption('--test', 'look once and show what each probe says; keep nothing, tell nobody');
+const stateFile = 'watch.json';
+
+async function readState(machine: Machine): Promise<WatchState> {
+  try {
+    return JSON.parse(await readFile(join(machine.host.stateFolder, stateFile), 'utf8')) as WatchState;
+  } catch {
+    // A note that is lost or damaged begins the silence anew: it can only delay a takeover.
+    return {};
+  }
+}
+
+async function keepState({ invocation, host }: Machine, state: WatchState): Promise<void> {
+  const [{ replaceFile }, { ensureFolder }] = await Promise.all([
+    import('../../fs/replace-file.ts'),
+    import('../../fs/ensure-folder.ts'),
+  ]);
+  const { world } = invocation;
+  await ensureFolder(world.fs, host.stateFolder);
+  const random = Buffer.from(world.randomBytes(8)).toString('hex');
+  const path = join(host.stateFolder, stateFile);
+  await replaceFile(world.fs, path, Buffer.from(`${JSON.stringify(state)}\n`), host.stateFolder, random);
+}
+
+/** All probes at once; the store is read without a key. */
+async function probe(machine: Machine): Promise<{ isOwnLinkDown: boolean; probes: ProbeResult[] }> {
+  const { invocation, configuration, host } = machine;
+  const { probeWeb, probeSmtp, probeStore } = await import('../../yunohost/takeover/probes.ts');
+  const { watch, store: place } = configuration;
+  const own = await Promise.all(watch.ownLink.map(probeWeb));
+  const store = await openStoreOf(
+    invocation,
+    absolutePath(invocation.world, invocation.get(readFolderOption) ?? place.folder),
+  );
+  try {
+    const { status } = pickRepository(
+      await namedRepositories(store),
+      invocation.get(repositoryOption) ?? (place.repository || undefined),
+    );
+    const noted = watch.domains.length > 0 ? watch.domains : await notedDomains(host.stateFolder);
+    const probes = await Promise.all([
+      ...noted.map((domain) => probeWeb(`https://${domain}/`)),
+      ...(watch.smtp ? noted.map((domain) => probeSmtp(domain)) : []),
+    ]);
+    return {
+      isOwnLinkDown: own.length > 0 && !own.some(({ isAlive }) => isAlive),
+      probes: [...probes, ...probeStore(status, watch.delay)],
+    };
+  } finally {
+    await store.close();
+  }
+}
+
+/** The main server’s domain as the last rehearsal noted it: the snapshot says it under the key only. */
+async function notedDomains(stateFolder: string): Promise<string[]> {
+  const text = await readFile(join(stateFolder, 'main-domain'), 'utf8').catch(() => '');
+  return text.split('\n').filter((one) => one !== '');
+}
+
+const words: Readonly<Record<WatchVerdict, string>> = {
+  alive: 'the main server is alive',
+  quiet: 'the main server is silent; not long enough yet for an incident',
+  incident: 'INCIDENT: the main server does not answer',
+  'still-down': 'the main server is still down',
+  recovered: 'the main server is back',
+  'cut-off': 'this server’s own link is down: nothing can be said of the main server',
+};
+
+async function tellPeople(machine: Machine, verdict: WatchVerdict, lines: readonly string[]): Promise<void> {
+  const { world } = machine.invocation;
+  const isBad = verdict !== 'recovered';
+  // Both ends of an incident are told, also where only errors are mailed.
+  const mail = machine.configuration.report.mail === 'never' ? 'never' : 'always';
+  const configuration = { ...machine.configuration, report: { ...machine.configuration.report, mail } } as const;
+  await sendReport(
+    { ...machine, configuration },
+    {
+      status: isBad ? 'failed' : 'ok',
+      subject: 'watch',
+      headline: `${isBad ? 'INCIDENT' : 'OK again'}: ${words[verdict].replace(/^INCIDENT: /, '')}`,
+      lines,
+      ...(isBad ? { nextStep: 'look at the main server; to take over, here: fallback deploy' } : {}),
+      facts: { verdict },
+      hostName: world.hostName,
+      timeMs: world.nowMs(),
+    },
+  );
+}
+
+/** Takes over without asking; what stops it is told. */
+async function deployAlone(machine: Machine): Promise<number | undefined> {
+  const { world, output } = machine.invocation;
+  const report = { subject: 'takeover', hostName: world.hostName, timeMs: world.nowMs() } as const;
+  try {
+    return await withLock(machine, 'deploy', async () => {
+      const journal = await openJournal(machine);
+      const done = await withFolderSession(machine, (session) => takeOver(machine, session, journal), true);
+      const { isWhole } = await import('../../yunohost/takeover/deploy.ts');
+      const isComplete = isWhole(done);
+      const lines = layReport(done, isComplete);
+      output.lines(lines);
+      const headline = isComplete
+        ? `${world.hostName} HAS TAKEN OVER`
+        : `${world.hostName} has taken over, and SOMETHING IS MISSING`;
+      await sendReport(machine, { ...report, status: 'warning', headline, lines, facts: { complete: isComplete } });
+      return isComplete ? undefined : 3;
+    });
+  } catch (thrown) {
+    const { reportOfError } = await import('../../yunohost/report/report.ts');
+    await sendReport(machine, reportOfError('takeover', asFallbackError(thrown), report));
+    throw thrown;
+  }
+}
+
+async function run(given: Invocation): Promise<number | undefined> {
+  const machine = await openMachine(given, 'fallback');
+  const { invocation, configuration, host } = machine;
+  const { output, world } = invocation;
+  const isTest = invocation.get(testOption) === true;
+  if (!configuration.watch.enabled && !isTest) {
+    output.line('watch.enabled is not set: nothing is watched.');
+    return undefined;
+  }
+  const journal = await openJournal(machine);
+  if (journal.state !== 'idle' && !isTest) {
+    output.line(`This machine’s state is “${journal.state}”: the watch rests.`);
+    return undefined;
+  }
+  const { decideWatch } = await import('../../yunohost/takeover/watch.ts');
+  const { isOwnLinkDown, probes } = await probe(machine);
+  const before = await readState(machine);
+  const { verdict, state } = decideWatch({
+    before,
+    nowMs: world.nowMs(),
+    isOwnLinkDown,
+    probes,
+    delayMs: configuration.watch.delay,
+  });
+  const lines = probes.map(({ name, isAlive, said }) => `  ${isAlive ? 'alive ' : 'silent'}  ${name}: ${said}`);
+  output.json({ verdict, probes, isOwnLinkDown });
+  output.lines([...lines, `${words[verdict]}.`]);
+  if (isTest) return undefined;
+  await keepState(machine, state);
+  if (verdict === 'incident' || verdict === 'recovered') await tellPeople(machine, verdict, lines);
+  const isOverdue = verdict === 'incident' || verdict === 'still-down';
+  if (!isOverdue || !configuration.watch.deploy) return undefined;
+  const { readArmedKey } = await import('../../yunohost/takeover/armed-key.ts');
+  // Armed halfway (a damaged key, or one that others can read) throws here, before anything is changed.
+  if ((await readArmedKey(world.fs, host.stateFolder)) === undefined) {
+    output.warn('watch.deploy is set, but this server is not armed: it does not take over. fallback arm');
+    return undefined;
+  }
+  // One try for each incident: what a person should look at must not be tried every five minutes.
+  return verdict === 'incident' ? await deployAlone(machine) : undefined;
+}
+
+export const watchCommand: CommandBody = {
+  description: [
+    'Asks several witnesses: HTTPS of the main server’s domains, its SMTP port, the age of its last snapshot, a push under way. One that answers is enough. ' +
+      'First it asks addresses that always answer: when none does, it is this server that is cut off, and nothing is decided.',
+    'Silence longer than watch.delay is an incident: a mail goes out, and one when it is over. With watch.deploy and an armed key, it takes over, once, and never over a refusal.',
+  ],
+  options: [testOption, configOption, readFolderOption, repositoryOption, stateOption, quietOption, jsonOption],
+  examples: [['fallback watch --test', 'what each probe says now']],
+  json: ['One object: `verdict`, `isOwnLinkDown`, `probes` (each `name`, `isAlive`, `said`).'],
+  run,
+};
