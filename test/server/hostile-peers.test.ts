@@ -1,0 +1,178 @@
+// Peers that are slow, silent, many, or speak something else.
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { parseEpoch } from '../../src/format/ids.ts';
+import { defaultServerLimits, type ServerLimits } from '../../src/server/server-limits.ts';
+import { defaultClientLimits } from '../../src/sync/http/client-limits.ts';
+import { fakePack, newLeaseId } from '../support/fake-objects.ts';
+import { ask, bearer, certificateOf, digestHeader, eventually, RawConnection } from './raw-client.ts';
+import { ServerFixture } from './server-fixture.ts';
+
+const quick: Partial<ServerLimits> = {
+  headMs: 300,
+  handshakeMs: 300,
+  idleConnectionMs: 300,
+  bodyWindowMs: 200,
+  bodyBytesPerWindowMin: 1_000,
+  replyStallMs: 300,
+  processingMs: 50,
+};
+
+const millisecondsUntil = async (done: Promise<void>): Promise<number> => {
+  const startedMs = performance.now();
+  await done;
+  return performance.now() - startedMs;
+};
+
+test('a silent peer is dropped: before TLS, before a request, within a head, and when idle', async () => {
+  await using fixture = await ServerFixture.start(quick);
+  const silent = connect(fixture.port, '127.0.0.1');
+  silent.on('error', () => {}).resume();
+  assert.ok((await millisecondsUntil(new Promise((resolve) => silent.once('close', () => resolve())))) < 3_000);
+
+  const wordless = await RawConnection.open(fixture);
+  await wordless.closed;
+
+  const loris = await RawConnection.open(fixture);
+  const drip = setInterval(() => loris.socket.write('x'), 50);
+  loris.socket.write('GET /v1/server HTTP/1.1\r\nhost: x\r\nx-slow: ');
+  await loris.closed;
+  clearInterval(drip);
+  assert.match(loris.received, /^HTTP\/1\.1 408 .*\r\n[\s\S]*"code":"TIMEOUT"/);
+
+  const idle = await RawConnection.open(fixture);
+  idle.socket.write('GET /v1/server HTTP/1.1\r\nhost: x\r\n\r\n');
+  await idle.closed;
+  assert.match(idle.received, /^HTTP\/1\.1 200 OK/);
+});
+
+/** The head of an upload on a bare connection. */
+function uploadHead(fixture: ServerFixture, leaseId: string, pack: Uint8Array): string {
+  const { id, pushToken } = fixture.tenant;
+  return [
+    `PUT /v1/repositories/${id}/packs/1 HTTP/1.1`,
+    'host: x',
+    `authorization: ${bearer(pushToken)}`,
+    `fallback-lease: ${leaseId}`,
+    'content-type: application/octet-stream',
+    `content-length: ${pack.byteLength}`,
+    `content-digest: ${digestHeader(pack)}`,
+    '\r\n',
+  ].join('\r\n');
+}
+
+async function leased(fixture: ServerFixture): Promise<string> {
+  const repository = await fixture.open();
+  const lease = { leaseId: newLeaseId(), epoch: parseEpoch(1), holder: 'me' };
+  await repository.acquireLease(lease);
+  return lease.leaseId;
+}
+
+test('a body slower than the minimum is dropped; a slow one that keeps moving is not, and hears that it is alive', async () => {
+  await using fixture = await ServerFixture.start(quick);
+  const leaseId = await leased(fixture);
+  const { file } = fakePack(fixture.tenant.id, 1, { bodyBytes: 12_000 });
+  const slow = await RawConnection.open(fixture);
+  slow.socket.write(uploadHead(fixture, leaseId, file));
+  for (let at = 0; at < file.byteLength; at += 500) {
+    slow.socket.write(file.subarray(at, at + 500));
+    await new Promise((resolve) => setTimeout(resolve, 40));
+  }
+  await eventually('an answer', () => slow.received.includes('204 No Content'));
+  assert.match(slow.received, /HTTP\/1\.1 102 Processing/);
+  slow.socket.destroy();
+
+  const slower = await RawConnection.open(fixture);
+  slower.socket.write(uploadHead(fixture, leaseId, file) + 'x'.repeat(100));
+  assert.ok((await millisecondsUntil(slower.closed)) < 2_000);
+});
+
+test('a peer that hangs up in the middle of a body is no refusal in the log', async () => {
+  await using fixture = await ServerFixture.start();
+  const { file } = fakePack(fixture.tenant.id, 1, { bodyBytes: 60_000 });
+  const peer = await RawConnection.open(fixture);
+  peer.socket.end(`${uploadHead(fixture, await leased(fixture), file)}x`);
+  await peer.closed;
+  await eventually('the request is logged', () => fixture.lines.some((line) => line.includes('"PUT"')));
+  assert.ok(!fixture.lines.some((line) => line.includes('"refused"')), fixture.lines.join('\n'));
+});
+
+test('a reader that takes nothing is dropped', async () => {
+  await using fixture = await ServerFixture.start(quick);
+  const { id, readToken } = fixture.tenant;
+  const leaseId = await leased(fixture);
+  const repository = await fixture.open();
+  const lease = (await repository.acquireLease({ leaseId: newLeaseId(), epoch: parseEpoch(1), holder: 'me' })).leaseId;
+  assert.notEqual(lease, leaseId);
+  const { file, sha256 } = fakePack(id, 1, { bodyBytes: 15_000_000 });
+  await repository.putPack(lease, 1, [file], sha256);
+  const reader = await RawConnection.open(fixture);
+  reader.socket.pause();
+  reader.socket.write(
+    `GET /v1/repositories/${id}/packs/1 HTTP/1.1\r\nhost: x\r\nauthorization: ${bearer(readToken)}\r\n\r\n`,
+  );
+  await eventually('the log says so', () => fixture.lines.some((line) => line.includes('took nothing for too long')));
+  reader.socket.destroy();
+});
+
+test('connections of one address are limited, and others are served again once they end', async () => {
+  await using fixture = await ServerFixture.start({ connectionsPerAddressMax: 3 });
+  const held = [
+    await RawConnection.open(fixture),
+    await RawConnection.open(fixture),
+    await RawConnection.open(fixture),
+  ];
+  await assert.rejects(ask(fixture, { path: '/v1/server' }));
+  for (const connection of held) connection.socket.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal((await ask(fixture, { path: '/v1/server' })).status, 200);
+});
+
+test('fifty main servers behind one router are within the limits, and leave half of the connections to others', () => {
+  const { connectionsPerAddressMax, connectionsMax } = defaultServerLimits;
+  assert.ok(connectionsPerAddressMax >= 50 * defaultClientLimits.connectionsMax);
+  assert.ok(connectionsPerAddressMax <= connectionsMax / 2);
+});
+
+test('TLS 1.2 and plain HTTP get nowhere', async () => {
+  await using fixture = await ServerFixture.start();
+  const old = connectTls({
+    host: '127.0.0.1',
+    port: fixture.port,
+    ca: [certificateOf(fixture)],
+    servername: 'fallback.invalid',
+    maxVersion: 'TLSv1.2',
+  });
+  await assert.rejects(new Promise((_resolve, reject) => old.once('error', reject)), /protocol version|alert/i);
+  await assert.rejects(ask(fixture, { path: '/v1/server', plain: true }));
+});
+
+test('plain HTTP is served on a loopback address only', async () => {
+  await using fixture = await ServerFixture.start({}, { transport: { kind: 'behind-proxy' } });
+  assert.equal(fixture.server?.certificateSha256, undefined);
+  assert.equal((await ask(fixture, { path: '/v1/server', plain: true })).status, 200);
+  await assert.rejects(
+    ServerFixture.start({}, { transport: { kind: 'behind-proxy' }, listen: { host: '0.0.0.0', port: 0 } }),
+    { code: 'CONFIG_INVALID' },
+  );
+});
+
+test('broken heads are answered as problems', async () => {
+  await using fixture = await ServerFixture.start();
+  for (const [head, status] of [
+    ['GARBAGE\r\n\r\n', 400],
+    ['GET /v1/server HTTP/1.1\r\nbad header\r\n\r\n', 400],
+    ['GET /v1/server HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n', 400],
+    ['GET /v1/server HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n', 400],
+    ['CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n', 405],
+    ['GET /v1/server HTTP/1.1\r\n\r\n', 400],
+  ] as const) {
+    const connection = await RawConnection.open(fixture);
+    connection.socket.write(head);
+    await eventually(`an answer to ${JSON.stringify(head)}`, () => connection.received.includes('\r\n\r\n'));
+    assert.match(connection.received, new RegExp(`^HTTP/1.1 ${status} `), head);
+    connection.socket.destroy();
+  }
+});

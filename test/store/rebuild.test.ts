@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { parseEpoch, parseSnapshotNumber } from '../../src/format/ids.ts';
+import { pinSnapshot } from '../../src/store/retention.ts';
+import { scrubRepository } from '../../src/store/scrub.ts';
+import { fakeKeyDocument, fakePack } from '../support/fake-objects.ts';
+import { TemporaryStore } from '../support/temporary-store.ts';
+import { pushOnce, TestWriter } from '../support/writer.ts';
+import { rejectsWith } from './repository-conformance.ts';
+
+let temporary: TemporaryStore;
+const path = (...parts: string[]): string => join(temporary.folder, 'repositories', temporary.paired.id, ...parts);
+
+beforeEach(async () => {
+  temporary = await TemporaryStore.create();
+});
+afterEach(() => temporary.dispose());
+
+async function loseDatabase(): Promise<void> {
+  await temporary.store.close();
+  for (const suffix of ['', '-wal', '-shm'])
+    await rm(join(temporary.folder, `metadata.sqlite${suffix}`), { force: true });
+  temporary.store = await temporary.open();
+}
+
+describe('the database is rebuilt from the files', () => {
+  test('everything that was acknowledged is there again, under a new generation', async () => {
+    const before = await temporary.repository();
+    await pushOnce(before, 3);
+    temporary.environment.timeMs += 3_600_000;
+    const second = await pushOnce(before, 2, [1, 2], { complete: false, origin: 'fallback' });
+    const secondKey = fakeKeyDocument(before.repositoryId, 2);
+    await before.putKeyDocument(2, secondKey);
+    await pinSnapshot(before, 1);
+    assert.equal(await before.raiseEpoch(parseEpoch(1)), 2);
+    await temporary.store.changeSettings(before.repositoryId, { quotaBytes: 1e9, retention: undefined });
+    const old = await before.status();
+    const oldSnapshots = await before.snapshots();
+
+    await loseDatabase();
+    const after = await temporary.repository();
+    const status = await after.status();
+    assert.notEqual(status.generation, old.generation);
+    assert.ok(status.lastPack >= old.lastPack);
+    assert.deepEqual(
+      { ...status, generation: '', lastPack: 0, freeBytes: 0, serverTimeMs: 0 },
+      { ...old, generation: '', lastPack: 0, freeBytes: 0, serverTimeMs: 0 },
+    );
+    assert.deepEqual(await after.snapshots(), oldSnapshots);
+    for (const [number, { file }] of second.snapshots) {
+      assert.deepEqual(Buffer.from(await after.snapshot(parseSnapshotNumber(number))), Buffer.from(file));
+    }
+    for (const pack of second.packs.values())
+      assert.deepEqual(Buffer.from(await after.pack(pack.number)), Buffer.from(pack.file));
+    assert.deepEqual(Buffer.from(await after.keyDocument(2)), Buffer.from(secondKey));
+    assert.equal((await temporary.store.authenticate(temporary.paired.pushToken))?.repositoryId, after.repositoryId);
+    assert.equal((await temporary.store.findRecovery(temporary.paired.accessToken)).length, 1);
+    assert.deepEqual((await scrubRepository(after)).damage, []);
+    // No number is given twice, though nobody remembers the last one exactly.
+    const writer = await TestWriter.begin(after, 'test', parseEpoch(2));
+    assert.ok(writer.next > old.lastPack);
+    await writer.putNew();
+    await writer.commit([writer.next - 1]);
+  });
+
+  test('a damaged, empty or foreign database is set aside', async () => {
+    await pushOnce(await temporary.repository(), 2);
+    const file = join(temporary.folder, 'metadata.sqlite');
+    for (const bytes of [Buffer.alloc(0), Buffer.from('no database at all'.repeat(500)), Buffer.alloc(8192)]) {
+      await temporary.store.close();
+      await writeFile(file, bytes);
+      temporary.store = await temporary.open();
+      assert.equal((await (await temporary.repository()).status()).head?.number, 1);
+    }
+    assert.equal((await readdir(temporary.folder)).filter((name) => name.includes('damaged')).length, 3);
+    assert.equal((await readdir(temporary.folder)).filter((name) => name.includes('.new-')).length, 0);
+  });
+
+  test('damage deep inside the database is met in use, and mended by the next opening', async () => {
+    await pushOnce(await temporary.repository(), 400);
+    await temporary.store.close();
+    const file = join(temporary.folder, 'metadata.sqlite');
+    const bytes = await readFile(file);
+    // Page 1 holds the tables' list and is left alone: the file opens.
+    await writeFile(file, bytes.fill(0xa5, 4096));
+    temporary.store = await temporary.open();
+    const repository = await temporary.repository();
+    assert.equal((await repository.status()).present.toText(), '1-400');
+    assert.equal((await pushOnce(repository, 1)).head?.number, 2);
+    const names = await readdir(temporary.folder);
+    assert.ok(
+      names.some((name) => name.startsWith('metadata.sqlite.damaged')) && !names.includes('metadata.sqlite-suspect'),
+    );
+  });
+
+  test('packs that are missing or damaged by then are lost, not forgotten', async () => {
+    await pushOnce(await temporary.repository(), 4);
+    await rm(path('packs', '000000000', '000000000002.pack'));
+    await writeFile(path('packs', '000000000', '000000000003.pack'), 'x'.repeat(1188));
+    await loseDatabase();
+    const repository = await temporary.repository();
+    const status = await repository.status();
+    assert.deepEqual([status.lost.toText(), status.present.toText()], ['2-3', '1, 4']);
+    assert.equal((await repository.snapshots())[0]?.packsDamaged.toText(), '2-3');
+    const writer = await TestWriter.begin(repository);
+    await writer.put(fakePack(repository.repositoryId, 2, { revision: status.healRevision }));
+    assert.equal((await repository.status()).lost.toText(), '3');
+  });
+
+  test('a healed revision wins over the one that it replaced', async () => {
+    const repository = await temporary.repository();
+    await pushOnce(repository, 2);
+    const first = await readFile(path('packs', '000000000', '000000000002.pack'));
+    await rm(path('packs', '000000000', '000000000002.pack'));
+    await scrubRepository(repository);
+    const writer = await TestWriter.begin(repository);
+    const healed = await writer.put(fakePack(repository.repositoryId, 2, { revision: 1 }));
+    await writer.end();
+    await writeFile(path('packs', '000000000', '000000000002.pack'), first);
+    await loseDatabase();
+    const after = await temporary.repository();
+    assert.deepEqual(Buffer.from(await after.pack(2)), Buffer.from(healed.file));
+    assert.equal((await scrubRepository(after)).strangers.length, 1);
+    assert.equal((await after.status()).healRevision, 2);
+  });
+
+  test('a lost head does not let its number be used again', async () => {
+    await pushOnce(await temporary.repository(), 1);
+    await pushOnce(await temporary.repository(), 1);
+    await rm(path('snapshots', '0000000002.snapshot'));
+    await loseDatabase();
+    const repository = await temporary.repository();
+    assert.equal((await repository.status()).head?.number, 2);
+    assert.equal((await pushOnce(repository, 1)).head?.number, 3);
+  });
+
+  test('a running server whose database is taken away stops writing', async () => {
+    const repository = await temporary.repository();
+    for (const suffix of ['', '-wal', '-shm'])
+      await rm(join(temporary.folder, `metadata.sqlite${suffix}`), { force: true });
+    await rejectsWith(TestWriter.begin(repository), 'STORE_INVALID');
+    await temporary.reopen();
+    await pushOnce(await temporary.repository(), 1);
+  });
+
+  test('one unreadable repository does not keep the others away', async () => {
+    const { pair } = await import('../support/temporary-store.ts');
+    const other = await pair(temporary.store, 'other');
+    await pushOnce(await temporary.repository(), 1);
+    await writeFile(join(temporary.folder, 'repositories', other.id, 'repository.json'), '{}');
+    await loseDatabase();
+    assert.deepEqual(await temporary.store.repositoryIds(), [temporary.paired.id]);
+    assert.ok((await temporary.store.audit(20)).some((entry) => entry.event === 'repository unreadable'));
+  });
+
+  test('files that were durable before their records are found when the store is opened', async () => {
+    const repository = await temporary.repository();
+    const writer = await TestWriter.begin(repository);
+    const packs = [await writer.putNew(), await writer.putNew(), await writer.putNew()];
+    const { context } = repository;
+    await context.write((change) => change.deletePack(context.id, 2));
+    await temporary.reopen();
+    const reopened = await temporary.repository();
+    assert.equal((await reopened.status()).present.toText(), '1-3');
+    assert.deepEqual(Buffer.from(await reopened.pack(2)), Buffer.from(packs[1]?.file ?? []));
+  });
+});

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { chown, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { createStore, openStore } from '../../src/store/open-store.ts';
+import { tokenSha256 } from '../../src/store/tokens.ts';
+import { fakeConfiguration, fakeKeyDocument, fakePack, newRepositoryId, sha256Hex } from '../support/fake-objects.ts';
+import { pair, TemporaryStore, TestEnvironment } from '../support/temporary-store.ts';
+import { pushOnce, TestWriter } from '../support/writer.ts';
+import { rejectsWith } from './repository-conformance.ts';
+
+let temporary: TemporaryStore;
+
+beforeEach(async () => {
+  temporary = await TemporaryStore.create();
+});
+afterEach(() => temporary.dispose());
+
+function request() {
+  const repositoryId = newRepositoryId();
+  return {
+    repositoryId,
+    pushTokenSha256: sha256Hex(randomBytes(32)),
+    readTokenSha256: sha256Hex(randomBytes(32)),
+    configuration: fakeConfiguration(repositoryId),
+    keyDocument: fakeKeyDocument(repositoryId, 1),
+  };
+}
+
+describe('a store', () => {
+  test('is made in an empty folder only, and is private', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fallback-store-'));
+    const environment = new TestEnvironment();
+    try {
+      await rejectsWith(openStore({ folder, environment }), 'STORE_INVALID');
+      await writeFile(join(folder, 'photo.jpg'), 'x');
+      await rejectsWith(createStore({ folder, environment }), 'STORE_INVALID');
+      await rm(join(folder, 'photo.jpg'));
+      const first = await createStore({ folder: join(folder, 'a', 'b'), environment });
+      await first.close();
+      const again = await createStore({ folder: join(folder, 'a', 'b'), environment });
+      assert.equal(again.storeId, first.storeId);
+      await pair(again);
+      await again.close();
+      const inside = await readdir(join(folder, 'a'), { recursive: true, withFileTypes: true });
+      for (const entry of inside) {
+        const { mode } = await stat(join(entry.parentPath, entry.name));
+        assert.equal(mode & 0o077, 0, `${entry.name} is open to others`);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('an invite lets one repository in, once, and the same request again', async () => {
+    const { store, environment } = temporary;
+    const token = await store.createInvite('main', 60_000);
+    assert.equal(token.byteLength, 16);
+    const mine = request();
+    await rejectsWith(store.redeemInvite(randomBytes(16), mine), 'PAIRING_INVALID');
+    assert.equal(await store.redeemInvite(token, mine), mine.repositoryId);
+    assert.equal(await store.redeemInvite(token, mine), mine.repositoryId);
+    await rejectsWith(store.redeemInvite(token, request()), 'PAIRING_INVALID');
+    await rejectsWith(
+      store.redeemInvite(token, { ...mine, configuration: fakeConfiguration(mine.repositoryId) }),
+      'PAIRING_INVALID',
+    );
+    const second = await store.createInvite('other', 60_000);
+    await rejectsWith(store.redeemInvite(second, { ...request(), pushTokenSha256: mine.pushTokenSha256 }), 'CONFLICT');
+    const taken = { ...request(), repositoryId: mine.repositoryId };
+    const sameId = {
+      ...taken,
+      configuration: fakeConfiguration(mine.repositoryId),
+      keyDocument: fakeKeyDocument(mine.repositoryId, 1),
+    };
+    await rejectsWith(store.redeemInvite(second, sameId), 'ALREADY_EXISTS');
+    environment.timeMs += 60_000;
+    await rejectsWith(store.redeemInvite(second, request()), 'PAIRING_INVALID');
+    assert.equal(await store.redeemInvite(token, mine), mine.repositoryId);
+  });
+
+  test('invites cannot be redeemed twice at once', async () => {
+    const token = await temporary.store.createInvite('main', 60_000);
+    const second = await temporary.open();
+    const outcomes = await Promise.allSettled(
+      [temporary.store, second, temporary.store].map((one) => one.redeemInvite(token, request())),
+    );
+    await second.close();
+    assert.equal(outcomes.filter((one) => one.status === 'fulfilled').length, 1);
+    assert.equal((await temporary.store.repositoryIds()).length, 2);
+  });
+
+  test('malformed requests make nothing', async () => {
+    const { store } = temporary;
+    const token = await store.createInvite('main', 60_000);
+    const good = request();
+    await rejectsWith(
+      store.redeemInvite(token, { ...good, configuration: fakeConfiguration(newRepositoryId()) }),
+      'FORMAT_INVALID',
+    );
+    await rejectsWith(
+      store.redeemInvite(token, { ...good, keyDocument: fakeKeyDocument(good.repositoryId, 2) }),
+      'FORMAT_INVALID',
+    );
+    await rejectsWith(store.redeemInvite(token, { ...good, configuration: new Uint8Array(5000) }), 'LIMIT_EXCEEDED');
+    assert.equal((await store.repositoryIds()).length, 1);
+    await store.redeemInvite(token, good);
+  });
+
+  test('tokens open their own repository, as far as their scopes go', async () => {
+    const { store, paired } = temporary;
+    const other = await pair(store, 'other');
+    assert.deepEqual(await store.authenticate(paired.pushToken), {
+      repositoryId: paired.id,
+      scopes: ['read', 'push'],
+      label: 'push',
+    });
+    assert.deepEqual((await store.authenticate(other.readToken))?.scopes, ['read']);
+    assert.equal((await store.authenticate(other.readToken))?.repositoryId, other.id);
+    assert.equal(await store.authenticate(randomBytes(32)), undefined);
+    assert.equal(await store.authenticate(new Uint8Array(0)), undefined);
+    const extra = randomBytes(32);
+    await store.addToken(paired.id, extra, ['read', 'push', 'takeover'], 'deploy');
+    await rejectsWith(store.addToken(other.id, extra, ['read'], 'deploy'), 'CONFLICT');
+    assert.equal((await store.tokens(paired.id)).length, 3);
+    await store.revokeToken(paired.id, tokenSha256(extra));
+    assert.equal(await store.authenticate(extra), undefined);
+    await rejectsWith(store.revokeToken(paired.id, tokenSha256(extra)), 'NOT_FOUND');
+  });
+
+  test('a recovery phrase finds its key document, also when a newer one replaced it', async () => {
+    const { store, paired } = temporary;
+    assert.deepEqual(await store.findRecovery(paired.accessToken), [
+      { repositoryId: paired.id, keyDocumentNumber: 1, superseded: false },
+    ]);
+    await (await temporary.repository()).putKeyDocument(2, fakeKeyDocument(paired.id, 2, randomBytes(32)));
+    assert.deepEqual(await store.findRecovery(paired.accessToken), [
+      { repositoryId: paired.id, keyDocumentNumber: 1, superseded: true },
+    ]);
+    assert.deepEqual(await store.findRecovery(randomBytes(32)), []);
+  });
+
+  test('a quota and a full disk refuse packs and snapshots, and say which', async () => {
+    const { store, paired } = temporary;
+    const repository = await temporary.repository();
+    await pushOnce(repository, 2);
+    const { storedBytes } = await repository.status();
+    await store.changeSettings(paired.id, { quotaBytes: storedBytes + 1_500, retention: undefined });
+    const writer = await TestWriter.begin(repository);
+    await writer.putNew();
+    await rejectsWith(writer.put(fakePack(paired.id, 4)), 'QUOTA_EXCEEDED');
+    await rejectsWith(writer.commit([1, 2, 3]), 'QUOTA_EXCEEDED');
+    await store.changeSettings(paired.id, { quotaBytes: undefined, retention: undefined });
+    await writer.commit([1, 2, 3]);
+    const full = await TemporaryStore.create({ reserveFreeBytes: 0 });
+    try {
+      await full.store.close();
+      full.store = await openStore({
+        folder: full.folder,
+        environment: full.environment,
+        options: { reserveFreeBytes: 2 ** 60 },
+      });
+      const late = await TestWriter.begin(await full.repository());
+      await rejectsWith(late.putNew(), 'SERVER_FULL');
+      await rejectsWith(late.commit([]), 'SERVER_FULL');
+    } finally {
+      await full.dispose();
+    }
+  });
+
+  test('the serve lock keeps a second server out, and names the first', async () => {
+    const lock = await temporary.store.lock('serve', 'fallback serve');
+    await assert.rejects(temporary.store.lock('serve', 'another'), /fallback serve/);
+    lock.release();
+    (await temporary.store.lock('serve', 'another')).release();
+  });
+
+  test('what root makes in a store belongs to the store’s owner', async (context) => {
+    if (process.geteuid?.() !== 0) return context.skip('only root can give files away');
+    const parent = await mkdtemp(join(tmpdir(), 'fallback-owner-'));
+    await chown(parent, 4321, 4321);
+    const environment = new TestEnvironment();
+    const store = await createStore({ folder: join(parent, 'store'), environment });
+    const paired = await pair(store);
+    await pushOnce(await store.repository(paired.id), 2);
+    (await store.lock('serve', 'test')).release();
+    for (const entry of await readdir(parent, { recursive: true })) {
+      const { uid, gid } = await stat(join(parent, entry));
+      assert.deepEqual([uid, gid], [4321, 4321], entry);
+    }
+    await store.close();
+    await rm(parent, { recursive: true });
+  });
+
+  test('no temporary file is left', async () => {
+    const repository = await temporary.repository();
+    await pushOnce(repository, 5);
+    const writer = await TestWriter.begin(repository);
+    const sink = await repository.beginPack(writer.leaseId, writer.next);
+    const pack = fakePack(repository.repositoryId, writer.next);
+    await sink.write(pack.file.subarray(0, 500));
+    assert.equal((await readdir(join(temporary.folder, 'repositories', temporary.paired.id, 'tmp'))).length, 1);
+    await sink.abort();
+    await sink.abort();
+    assert.deepEqual(await readdir(join(temporary.folder, 'repositories', temporary.paired.id, 'tmp')), []);
+  });
+});

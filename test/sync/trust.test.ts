@@ -1,0 +1,130 @@
+// Trust checks T1-T4 of THREAT-MODEL.md, against stores that lie.
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { deriveRepositoryKeys } from '../../src/crypto/key-hierarchy.ts';
+import type { ErrorCode } from '../../src/errors/error-codes.ts';
+import { isFallbackError } from '../../src/errors/fallback-error.ts';
+import { parseEpoch } from '../../src/format/ids.ts';
+import { checkTrust, decodeSeenHead, encodeSeenHead, type SeenHead } from '../../src/sync/trust.ts';
+import { type ClientFixture, makeMemoryRepository, pushBytes, withSession } from '../support/client-fixture.ts';
+import { sqlText } from '../support/sample-archives.ts';
+import { inTemporaryFolder } from '../support/temporary-folder.ts';
+
+async function withNights(
+  nights: number,
+  work: (fixture: ClientFixture, heads: SeenHead[]) => Promise<void>,
+): Promise<void> {
+  await inTemporaryFolder(async (folder) => {
+    const fixture = makeMemoryRepository();
+    const heads: SeenHead[] = [];
+    for (let night = 1; night <= nights; night++) {
+      const { snapshot } = await withSession(fixture.repository, fixture.secret, (session) =>
+        pushBytes(session, folder, { a: sqlText(100 * night) }),
+      );
+      const { repositoryId } = fixture.repository;
+      heads.push({ repositoryId, number: snapshot.number, sha256: snapshot.sha256, epoch: parseEpoch(1) });
+    }
+    await work(fixture, heads);
+  });
+}
+
+async function check({ repository, secret }: ClientFixture, seen: SeenHead | undefined): Promise<void> {
+  await checkTrust(repository, deriveRepositoryKeys(secret, repository.repositoryId), await repository.status(), seen);
+}
+
+const refuses = (work: Promise<void>, code: ErrorCode) => assert.rejects(work, (error) => isFallbackError(error, code));
+
+test('what was seen, and what came after it, is accepted', async () => {
+  await withNights(4, async (fixture, heads) => {
+    await check(fixture, undefined);
+    for (const seen of heads) await check(fixture, seen);
+  });
+});
+
+test('T1: another repository is refused', async () => {
+  await withNights(1, async (fixture, heads) => {
+    const other = makeMemoryRepository();
+    await refuses(
+      check(fixture, { ...(heads[0] as SeenHead), repositoryId: other.repository.repositoryId }),
+      'TRUST_REPOSITORY',
+    );
+    const keys = deriveRepositoryKeys(fixture.secret, fixture.repository.repositoryId);
+    await refuses(checkTrust(other.repository, keys, await other.repository.status(), undefined), 'TRUST_REPOSITORY');
+  });
+});
+
+test('T2: an older head is refused, and so is an empty store', async () => {
+  await withNights(3, async (fixture, heads) => {
+    fixture.repository.files.pop();
+    await refuses(check(fixture, heads[2]), 'TRUST_ROLLBACK');
+    fixture.repository.files.length = 0;
+    await refuses(check(fixture, heads[0]), 'TRUST_ROLLBACK');
+  });
+});
+
+test('T3: the same number with other contents is a fork', async () => {
+  await withNights(2, async (fixture, heads) => {
+    await refuses(check(fixture, { ...(heads[1] as SeenHead), sha256: new Uint8Array(32) }), 'TRUST_FORK');
+  });
+});
+
+test('T4: a newer head that does not chain to what was seen is a fork', async () => {
+  await withNights(3, async (fixture, heads) => {
+    await refuses(check(fixture, { ...(heads[0] as SeenHead), sha256: new Uint8Array(32).fill(7) }), 'TRUST_FORK');
+  });
+});
+
+test('T4: a newer head that the key did not seal is refused', async () => {
+  await withNights(2, async (fixture, heads) => {
+    const file = fixture.repository.files[1] as Uint8Array;
+    file[file.length - 1] = (file[file.length - 1] ?? 0) ^ 1;
+    await refuses(check(fixture, heads[0]), 'SEAL_BROKEN');
+    await refuses(check(fixture, undefined), 'SEAL_BROKEN');
+  });
+});
+
+test('T4: links that retention deleted do not matter', async () => {
+  await withNights(4, async (fixture, heads) => {
+    fixture.repository.files.splice(1, 2);
+    await check(fixture, heads[0]);
+  });
+});
+
+test('the record of what was seen survives its encoding, and refuses anything else', async () => {
+  await withNights(1, async (_, heads) => {
+    const seen = heads[0] as SeenHead;
+    const text = encodeSeenHead(seen);
+    assert.deepEqual({ ...decodeSeenHead(text), sha256: [...seen.sha256] }, { ...seen, sha256: [...seen.sha256] });
+    for (const bad of ['', '{}', 'null', '[]', text.slice(0, -5), text.replace('"format":1', '"format":2')]) {
+      assert.throws(
+        () => decodeSeenHead(bad),
+        (error) => isFallbackError(error, 'FORMAT_INVALID'),
+      );
+    }
+  });
+});
+
+test('T6: a pack number that this client knows of is not taken again', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const { repository, secret } = makeMemoryRepository();
+    const night = (lines: number) =>
+      withSession(repository, secret, (session) => pushBytes(session, folder, { a: sqlText(lines) }));
+    await night(3000);
+    const { lastPack } = repository;
+    repository.lastPack = 0;
+    await refuses(
+      night(4000).then(() => undefined),
+      'TRUST_ROLLBACK',
+    );
+    // Known from the newest snapshot alone, too.
+    await rm(join(folder, 'index'));
+    await refuses(
+      night(4000).then(() => undefined),
+      'TRUST_ROLLBACK',
+    );
+    repository.lastPack = lastPack;
+    await night(4000);
+  });
+});

@@ -1,0 +1,3 @@
+import { nightSuite } from './night-suite.ts';
+
+nightSuite('archive');

@@ -1,0 +1,182 @@
+// Nights of archives: compression, leftovers, room, suspicion, coverage, time windows.
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { readCalls } from '../double/call-log.ts';
+import { setFaults } from '../double/faults.ts';
+import { setRoom } from '../double/free-space.ts';
+import { listMembers } from '../double/tar-read.ts';
+import { archivePath } from '../double/testing.ts';
+import { doubleAccounts, NightFixture, statuses, tinyApp } from '../night-fixture.ts';
+
+const failing = async (work: Promise<unknown>): Promise<unknown> =>
+  await work.then(
+    () => assert.fail('it did not fail'),
+    (error: unknown) => error,
+  );
+
+describe('a night of archives', () => {
+  it('compressed archives and their links are handled; what is stored is the plain tar (D23)', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki')] });
+    const plain = await fixture.night();
+    assert.equal(plain.result.exitCode, 0);
+    await fixture.yunohost.server.setSetting('misc.backup.backup_compress_tar_archives', '1');
+    const run = await fixture.night();
+    assert.equal(run.result.exitCode, 0);
+    assert.deepEqual(fixture.leftovers(), []);
+    const names = (bytes: Buffer) => listMembers(bytes).map(({ name }) => name);
+    assert.deepEqual(names(await fixture.bytesOf('wiki')), names(await fixture.bytesOf('wiki', '1')));
+  });
+
+  it('leftovers of ours are removed first, and nobody else’s', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki')] });
+    await fixture.yunohost.backups.create({ name: 'mine', apps: ['wiki'] });
+    const { paths } = fixture.yunohost;
+    writeFileSync(archivePath(fixture.server.root, 'fallback-night-system.tar'), 'half a tar');
+    writeFileSync(archivePath(fixture.server.root, 'fallback-night-app-wiki.tar.gz'), 'half a tar');
+    symlinkSync(paths.archive('mine'), archivePath(fixture.server.root, 'fallback-night-app-wiki.tar'));
+    mkdirSync(join(paths.temporary, 'fallback-night-app-wiki', 'apps'), { recursive: true });
+    mkdirSync(join(paths.temporary, 'wiki-pre-upgrade1'), { recursive: true });
+    const run = await fixture.night();
+    assert.equal(run.result.exitCode, 0);
+    assert.equal(run.events[0]?.step, 'cleaned');
+    const left = fixture
+      .leftovers()
+      .map((path) => path.slice(paths.backups.length + 1))
+      .sort();
+    assert.deepEqual(left, ['archives/mine.info.json', 'archives/mine.tar', 'tmp/wiki-pre-upgrade1']);
+  });
+
+  it('too little room is known before the archive is made; the rest is saved', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki'), tinyApp('large', 6_000_000)] });
+    setRoom(fixture.server.root, 4_000_000);
+    const calls = () => readCalls(fixture.server.root).filter(({ argv }) => argv.includes('large')).length;
+    const run = await fixture.night('[push]\nreserve_mib = 0\n');
+    assert.deepEqual(statuses(run), { system: 'saved', large: 'missing', wiki: 'saved' });
+    assert.equal(run.result.outcomes.find(({ name }) => name === 'large')?.code, 'DISK_FULL');
+    assert.equal(calls(), 0);
+    setRoom(fixture.server.root, undefined);
+    assert.equal(statuses(await fixture.night())['large'], 'saved');
+    // Room by the estimate, and a disk that fills up all the same: half a tar is left, and removed.
+    setFaults(fixture.server.root, [{ match: '--apps large', kind: 'no-space' }]);
+    const full = await fixture.night();
+    assert.equal(statuses(full)['large'], 'kept');
+    assert.equal(full.result.outcomes.find(({ name }) => name === 'large')?.code, 'DISK_FULL');
+    assert.deepEqual(fixture.leftovers(), []);
+  });
+
+  it('an archive that shrank is pushed, flagged for a week, and told; exit code 3', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki', 4_000_000)] });
+    assert.equal((await fixture.night()).result.exitCode, 0);
+    for (const folder of ['/home/yunohost.app/wiki', '/var/www/wiki']) {
+      rmSync(fixture.server.path(folder), { recursive: true });
+      mkdirSync(fixture.server.path(folder));
+    }
+    for (let night = 0; night < 2; night++) {
+      const run = await fixture.night();
+      assert.equal(statuses(run)['wiki'], 'suspicious');
+      assert.equal(run.result.exitCode, 3);
+      assert.equal(run.result.push.snapshot.complete, true);
+      assert.match(run.result.outcomes.at(-1)?.reason ?? '', /it had \d+/);
+    }
+  });
+
+  it('the own app is never part of it; an excluded one is named', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki'), tinyApp('fallback'), tinyApp('blog')] });
+    const run = await fixture.night('[apps]\nexclude = ["blog", "nonsense"]\n');
+    assert.deepEqual(statuses(run), { system: 'saved', wiki: 'saved' });
+    assert.deepEqual(
+      run.result.coverage.notCovered.map(({ app, reason }) => [app.id, reason]),
+      [
+        ['blog', 'excluded'],
+        ['fallback', 'own-app'],
+      ],
+    );
+    assert.match(run.result.coverage.warnings.join(), /nonsense/);
+  });
+
+  it('with no app selected nothing but the system is asked for (D11)', async () => {
+    const fixture = await NightFixture.create();
+    const run = await fixture.night('[apps]\ninclude = ["none-of-these"]\n');
+    assert.deepEqual(statuses(run), { system: 'saved' });
+    const creates = readCalls(fixture.server.root).filter(({ argv }) => argv.includes('create'));
+    assert.ok(creates.every(({ argv }) => !argv.includes('--apps')));
+  });
+
+  it('extra paths are an archive of their own; links are kept, not followed (D19)', async () => {
+    const fixture = await NightFixture.create({ apps: [] });
+    fixture.server.write('/srv/data/a.txt', 'a\n');
+    symlinkSync('/srv', fixture.server.path('/srv/data/loop'));
+    symlinkSync('/nowhere', fixture.server.path('/srv/data/dangling'));
+    const run = await fixture.night('[extra]\npaths = ["/srv/data"]\n[apps]\nexclude = []\n');
+    assert.deepEqual(statuses(run), { system: 'saved', 'extra-paths': 'saved' });
+    const members = listMembers(await fixture.bytesOf('extra-paths'));
+    assert.deepEqual(
+      members.map(({ name, type }) => [name, type]),
+      [
+        ['srv/data', 'directory'],
+        ['srv/data/a.txt', 'file'],
+        ['srv/data/dangling', 'symlink'],
+        ['srv/data/loop', 'symlink'],
+      ],
+    );
+  });
+
+  it('a time window that ends: what was not reached is kept, and comes first the next night', async () => {
+    const fixture = await NightFixture.create();
+    await fixture.night();
+    const toml = '[push]\nwindow = "01:00-05:00"\n';
+    let minute = 60;
+    const scheduled = { isScheduled: true, localMinute: () => minute };
+    const run = await fixture.night(toml, {
+      ...scheduled,
+      onEvent: (event) => {
+        if (event.step === 'saved' && event.name === 'system') minute = 301;
+      },
+    });
+    assert.deepEqual(statuses(run), { system: 'saved', blog: 'kept', wiki: 'kept' });
+    assert.equal(run.result.exitCode, 3);
+    assert.ok(isFallbackError(await failing(fixture.night(toml, scheduled)), 'BUSY'));
+    minute = 60;
+    const next = await fixture.night(toml, scheduled);
+    assert.deepEqual(Object.keys(statuses(next)), ['blog', 'wiki', 'system']);
+    assert.equal(next.result.exitCode, 0);
+  });
+
+  it('an archive that breaks while it is read costs another run without it, not the night', async () => {
+    const fixture = await NightFixture.create();
+    await fixture.night();
+    let streams = 0;
+    const run = await fixture.night('[push]\nmethod = "stream"\n', {
+      accounts: async () => {
+        // The system is the first, the blog the second: a disk error in the middle of it.
+        const isBroken = ++streams === 2;
+        const names = doubleAccounts(fixture.server);
+        const fail = async (): Promise<string> => {
+          throw new FallbackError('ARCHIVE_UNREADABLE', 'photo.jpg cannot be read: EIO.');
+        };
+        return isBroken ? { ...names, userName: fail } : names;
+      },
+    });
+    assert.deepEqual(statuses(run), { system: 'saved', blog: 'kept', wiki: 'saved' });
+    assert.match(run.result.outcomes.find(({ name }) => name === 'blog')?.reason ?? '', /EIO/);
+    assert.equal(run.result.exitCode, 3);
+    assert.equal(fixture.client.repository.files.length, 2);
+    assert.deepEqual(fixture.leftovers(), []);
+  });
+
+  it('nothing at all could be saved: an error, and no snapshot', async () => {
+    const fixture = await NightFixture.create();
+    await fixture.night();
+    setFaults(fixture.server.root, [{ match: '^backup create', kind: 'fail', message: 'LDAP is down' }]);
+    const error = await failing(fixture.night());
+    assert.ok(isFallbackError(error, 'YUNOHOST_FAILED'));
+    assert.match(error.message, /LDAP is down/);
+    assert.equal(fixture.client.repository.files.length, 1);
+    setFaults(fixture.server.root, [{ match: '^app list', kind: 'junk' }]);
+    assert.ok(isFallbackError(await failing(fixture.night()), 'YUNOHOST_FAILED'));
+    assert.deepEqual(fixture.leftovers(), []);
+  });
+});

@@ -1,0 +1,99 @@
+// The real command: what it refuses and with which exit code, what it says to type next, and a SIGKILL in the middle.
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CommandResult, tryCommand } from '../../../bench/command.ts';
+import { readCalls } from '../double/call-log.ts';
+import { setFaults } from '../double/faults.ts';
+import { chownDouble, yunohostDouble } from '../double/run-yunohost.ts';
+import { compareServers, readServerState } from '../double/seed-server.ts';
+import { passphrase, type Two, twoServers } from './takeover-fixture.ts';
+
+const saved = { ...process.env };
+after(() => Object.assign(process.env, saved));
+
+/** Types a command on the fallback server. Commands of this file follow each other: the environment is one. */
+async function type(
+  two: Two,
+  args: readonly string[],
+  onStart?: (child: ChildProcess) => void,
+): Promise<CommandResult> {
+  const { world, fallback } = two;
+  const config = join(world.folder, 'config.toml');
+  writeFileSync(
+    config,
+    `[server]\nrole = "fallback"\n[store]\nstate = "${join(world.folder, 'fallback-state')}"\nfolder = "${world.store}"\n[report]\nmail = "never"\n[push]\nreserve_mib = 0\n`,
+  );
+  writeFileSync(join(world.folder, 'passphrase'), `${passphrase}\n`, { mode: 0o600 });
+  Object.assign(process.env, {
+    FALLBACK_HOST_ROOT: fallback.root,
+    YUNOHOST_DOUBLE_ROOT: fallback.root,
+    FALLBACK_YUNOHOST: yunohostDouble,
+    FALLBACK_CHOWN: chownDouble,
+    FALLBACK_CONFIG: config,
+  });
+  return await tryCommand(args, onStart);
+}
+
+const code = (result: CommandResult): string | undefined => /code: (\w+)/.exec(result.stderr)?.[1];
+
+describe('the commands of a takeover', () => {
+  it('refuse what does not fit, and change nothing', async () => {
+    const two = await twoServers();
+    const secret = ['--passphrase-file', join(two.world.folder, 'passphrase')];
+    const before = readServerState(two.fallback.root);
+    const closed = await type(two, ['close', ...secret]);
+    assert.deepEqual([closed.exitCode, code(closed)], [2, 'WRONG_STATE']);
+    assert.match(closed.stderr, /fallback deploy/);
+    const unarmed = await type(two, ['deploy', '--auto']);
+    assert.deepEqual([unarmed.exitCode, code(unarmed)], [2, 'USAGE']);
+    assert.match(unarmed.stderr, /fallback arm/);
+    writeFileSync(join(two.world.folder, 'wrong'), 'wrong\n', { mode: 0o600 });
+    const wrong = await type(two, ['deploy', '--passphrase-file', join(two.world.folder, 'wrong')]);
+    assert.deepEqual([wrong.exitCode, code(wrong)], [5, 'KEY_WRONG']);
+    await sleep(1100);
+    const old = await type(two, ['deploy', '--max-age', '1s', ...secret]);
+    assert.deepEqual([old.exitCode, code(old)], [1, 'TAKEOVER_REFUSED']);
+    const rehearsed = await type(two, ['deploy', '--rehearse', '--json', ...secret]);
+    assert.deepEqual([rehearsed.exitCode, (rehearsed.json as { ready: boolean }).ready], [0, true]);
+    assert.deepEqual(compareServers(before, readServerState(two.fallback.root)), []);
+  });
+
+  it('armed, killed in the middle, resumed by itself, and closed', async () => {
+    const two = await twoServers();
+    const { fallback, world } = two;
+    const before = readServerState(fallback.root);
+    const secret = ['--passphrase-file', join(world.folder, 'passphrase')];
+    const armed = await type(two, ['arm', ...secret]);
+    assert.equal(armed.exitCode, 0, armed.stderr);
+    assert.match(armed.stdout, /whoever becomes root here/);
+    setFaults(fallback.root, [
+      { match: '^backup restore fallback-take-demosql', kind: 'hold', at: 'restore-script', file: '/hold' },
+    ]);
+    writeFileSync(join(fallback.root, 'hold'), '');
+    const isHeld = (): boolean => readCalls(fallback.root).some(({ argv }) => argv.includes('fallback-take-demosql'));
+    const killed = await type(two, ['deploy', '--auto'], (child) => {
+      void (async () => {
+        while (!isHeld() && child.exitCode === null) await sleep(50);
+        child.kill('SIGKILL');
+      })();
+    });
+    assert.equal(killed.exitCode, null);
+    const wrong = await type(two, ['arm', ...secret]);
+    assert.equal(wrong.exitCode, 0);
+    setFaults(fallback.root, []);
+    setTimeout(() => rmSync(join(fallback.root, 'hold')), 1500);
+    const resumed = await type(two, ['deploy', '--auto', '--json']);
+    assert.equal(resumed.exitCode, 0, resumed.stderr);
+    assert.match(JSON.stringify(resumed.json), /"complete":true/);
+    assert.equal((await type(two, ['deploy', '--auto'])).exitCode, 0);
+    const closed = await type(two, ['close']);
+    assert.equal(closed.exitCode, 0, closed.stderr);
+    assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore: [/^\/var\/lib\/mysql$/] }), []);
+    const disarmed = await type(two, ['disarm', '--json']);
+    assert.deepEqual(disarmed.json, { armed: false, wasArmed: true });
+  });
+});

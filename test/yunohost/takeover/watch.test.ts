@@ -1,0 +1,80 @@
+// What silence means: none through a dead link, none in a gap, an incident after the delay, one mail at each end.
+import assert from 'node:assert/strict';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { parseRepositoryId } from '../../../src/format/ids.ts';
+import { nodeFileSystem } from '../../../src/fs/node-file-system.ts';
+import { armedKeyPath, readArmedKey, removeArmedKey, saveArmedKey } from '../../../src/yunohost/takeover/armed-key.ts';
+import { probeSmtp, probeWeb } from '../../../src/yunohost/takeover/probes.ts';
+import { decideWatch, type WatchState } from '../../../src/yunohost/takeover/watch.ts';
+import { inTemporaryFolder } from '../../support/temporary-folder.ts';
+
+const minute = 60_000;
+const dead = [{ name: 'web', isAlive: false, said: '' }];
+const alive = [...dead, { name: 'smtp', isAlive: true, said: '' }];
+const look = (before: WatchState, nowMs: number, probes = dead, isOwnLinkDown = false) =>
+  decideWatch({ before, nowMs, probes, isOwnLinkDown, delayMs: 60 * minute });
+
+describe('watch', () => {
+  it('declares an incident once, after the delay, and its end once', () => {
+    let state: WatchState = {};
+    const verdicts: string[] = [];
+    for (let at = 0; at <= 70; at += 5) {
+      const step = look(state, at * minute);
+      state = step.state;
+      verdicts.push(step.verdict);
+    }
+    assert.deepEqual(verdicts, [...Array(12).fill('quiet'), 'incident', 'still-down', 'still-down']);
+    const back = look(state, 75 * minute, alive);
+    assert.equal(back.verdict, 'recovered');
+    assert.equal(look(back.state, 80 * minute, alive).verdict, 'alive');
+  });
+
+  it('one witness is enough, and begins the silence anew', () => {
+    const first = look({}, 0);
+    const second = look(first.state, 30 * minute, alive);
+    assert.equal(second.verdict, 'alive');
+    assert.equal(look(second.state, 61 * minute).verdict, 'quiet');
+  });
+
+  it('decides nothing through a dead link, nor after a gap in looking', () => {
+    const first = look({}, 0);
+    const cut = look(first.state, 59 * minute, dead, true);
+    assert.equal(cut.verdict, 'cut-off');
+    assert.equal(look(cut.state, 61 * minute).verdict, 'quiet');
+    assert.equal(look({ silentSinceMs: 0, lookedAtMs: 0 }, 10 * 60 * minute).verdict, 'quiet');
+  });
+
+  it('probes tell an answer from silence', async () => {
+    const server = createServer((_, answer) => answer.writeHead(503).end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    assert.equal((await probeWeb(`http://127.0.0.1:${port}/`)).isAlive, true);
+    server.close();
+    assert.equal((await probeWeb(`http://127.0.0.1:${port}/`)).isAlive, false);
+    assert.equal((await probeSmtp('127.0.0.1', port)).isAlive, false);
+  });
+
+  it('an armed key is kept for its owner alone; armed halfway is refused', async () => {
+    await inTemporaryFolder(async (folder) => {
+      const key = { repositoryId: parseRepositoryId('0'.repeat(32)), secret: new Uint8Array(32).fill(7), armedAtMs: 1 };
+      assert.equal(await readArmedKey(nodeFileSystem, folder), undefined);
+      await saveArmedKey(nodeFileSystem, folder, key, 'ab');
+      assert.deepEqual(await readArmedKey(nodeFileSystem, folder), key);
+      chmodSync(armedKeyPath(folder), 0o640);
+      await assert.rejects(readArmedKey(nodeFileSystem, folder), (error) =>
+        isFallbackError(error, 'SECRET_FILE_UNSAFE'),
+      );
+      writeFileSync(join(folder, 'half'), '');
+      chmodSync(armedKeyPath(folder), 0o600);
+      writeFileSync(armedKeyPath(folder), '{"format":1');
+      await assert.rejects(readArmedKey(nodeFileSystem, folder), (error) => isFallbackError(error, 'FORMAT_INVALID'));
+      assert.equal(await removeArmedKey(nodeFileSystem, folder), true);
+      assert.equal(await removeArmedKey(nodeFileSystem, folder), false);
+    });
+  });
+});
