@@ -1,9 +1,9 @@
 // Runs the real command as a process, for the demo and the benchmarks.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './measure/free-port.ts';
 
 const launcher = join(dirname(dirname(fileURLToPath(import.meta.url))), 'bin', 'fallback');
 
@@ -59,16 +59,6 @@ export interface ServeProcess {
   kill(): Promise<void>;
   /** Stops it with SIGTERM and waits for its end. @throws when it does not exit with 0. */
   stop(): Promise<void>;
-}
-
-/** A TCP port of loopback that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', () => resolve()));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
 
 /** Starts a server on loopback, with its store in `folder`, and waits until it listens. @param port a free one when left out. */

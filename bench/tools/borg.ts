@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../measure/free-port.ts';
 import { Relay } from '../measure/relay.ts';
-import { freePort, runProcess, type ServerProcess } from '../measure/run-process.ts';
+import { runProcess, type ServerProcess } from '../measure/run-process.ts';
 import { firstLine } from '../report/machine.ts';
 import { sshdPath, startSshd } from './sshd.ts';
 import { folderBytes, measureStep, type Repository, type StepFigures, type Tool } from './tool.ts';

@@ -1,8 +1,9 @@
 // restic, encrypted and compressed: into a folder, or over HTTPS through `rclone serve restic`.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freePort } from '../measure/free-port.ts';
 import { Relay } from '../measure/relay.ts';
-import { freePort, runProcess, ServerProcess } from '../measure/run-process.ts';
+import { runProcess, ServerProcess } from '../measure/run-process.ts';
 import { firstLine } from '../report/machine.ts';
 import { folderBytes, measureStep, type Repository, type StepFigures, type Tool } from './tool.ts';
 

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { freePort, runProcess, ServerProcess } from '../measure/run-process.ts';
+import { freePort } from '../measure/free-port.ts';
+import { runProcess, ServerProcess } from '../measure/run-process.ts';
 
 /** sshd refuses to start as root without this empty folder, which its service makes. */
 const separationFolder = '/run/sshd';

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { freePort } from '../../bench/measure/free-port.ts';
 import { parseEpoch } from '../../src/format/ids.ts';
 import { buildTar } from '../../src/tar/tar-writer.ts';
 import { collect, connectArguments, jsonLines, Sandbox, stop, wordsOf } from './support/fallback-process.ts';
@@ -55,7 +56,8 @@ before(async () => {
   archives.set('nextcloud', tarOf({ 'photo.jpg': randomBytes(600_000), 'settings/app.ini': rows(9) }));
   for (const [name, bytes] of archives) await writeFile(box.path(`archives/${name}.tar`), bytes);
   await secretFile('pass', passphrase);
-  server = await box.serve(box.path('store'), ['--no-maintenance']);
+  const listen = ['--listen', `127.0.0.1:${await freePort()}`];
+  server = await box.serve(box.path('store'), ['--no-maintenance', ...listen]);
 });
 
 after(async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../../bench/measure/free-port.ts';
 import { parseEpoch } from '../../../src/format/ids.ts';
 import type { SnapshotPointer } from '../../../src/store/repository-store.ts';
 import type { HttpRepository } from '../../../src/sync/http/http-repository.ts';
@@ -131,8 +132,8 @@ test('requests that arrive late and twice do no harm', async () => {
 });
 
 test('the server restarts in the middle of a push, and the push goes on under its lease', async () => {
-  await using fixture = await ServerFixture.start();
-  const port = fixture.port;
+  const port = await freePort();
+  await using fixture = await ServerFixture.start({}, { listen: { host: '127.0.0.1', port } });
   const repository = await fixture.open({
     limits,
     uploadLimiter: createRateLimiter(400, clientEnvironment),
