@@ -101,13 +101,17 @@ export class ServerProcess {
     this.#logPath = logPath;
   }
 
-  /** Starts a server and waits until it listens on `port`. @param logPath gets what it prints. @throws when it ends instead. */
+  /**
+   * Starts a server and waits until it listens on `port`.
+   * @param logPath gets what it prints. @param startedText is waited for there, too. @throws when it ends instead.
+   */
   static async start(
     command: string,
     args: readonly string[],
     port: number,
     logPath: string,
     environment: Readonly<Record<string, string>> = {},
+    startedText = '',
   ): Promise<ServerProcess> {
     const log = openSync(logPath, 'a');
     const child = watchProcess(
@@ -118,7 +122,7 @@ export class ServerProcess {
     const server = new ServerProcess(child, logPath);
     for (let attempt = 0; attempt < 600; attempt++) {
       if (child.exitCode !== null || child.pid === undefined) break;
-      if (await isListening(port)) return server;
+      if ((await isListening(port)) && server.log.includes(startedText)) return server;
       await sleep(50);
     }
     child.kill('SIGKILL');

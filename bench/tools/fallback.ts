@@ -70,6 +70,7 @@ export class FallbackServer {
       port,
       join(this.#folder, 'server.log'),
       this.#environment,
+      '"event":"started"',
     );
   }
 

@@ -40,12 +40,17 @@ export interface ServerOptions {
   readonly log: LogLine;
   readonly maintenance?: readonly MaintenanceTask[];
   readonly limits?: Partial<ServerLimits>;
+  /** Awaited once it listens, and before it says that it has started. */
+  readonly onListening?: (server: ListeningServer) => Promise<void>;
 }
 
-export interface RunningServer {
+export interface ListeningServer {
   readonly address: { readonly host: string; readonly port: number };
   /** Undefined behind a reverse proxy, which has its own. */
   readonly certificateSha256: Uint8Array | undefined;
+}
+
+export interface RunningServer extends ListeningServer {
   /**
    * Takes no more connections, lets running requests finish for `graceMs` (default: the limit's), then cuts them.
    * Called again, it cuts at once.
@@ -209,12 +214,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const running = routeRequests(server, context);
   const { address, port } = await listen(server, options.listen.host, options.listen.port);
   server.on('error', (error) => context.log(formatEvent(context.nowMs(), 'error', { error: error.message })));
-  const maintenance = startMaintenance(options.maintenance ?? [], context.log, context.nowMs);
-  context.log(formatEvent(context.nowMs(), 'started', { address, port, transport: options.transport.kind }));
-
+  const listening: ListeningServer = {
+    address: { host: address, port },
+    certificateSha256: identity?.certificateSha256,
+  };
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
+  try {
+    await options.onListening?.(listening);
+  } catch (error) {
+    server.close();
+    cut();
+    throw error;
+  }
+  const maintenance = startMaintenance(options.maintenance ?? [], context.log, context.nowMs);
+  context.log(formatEvent(context.nowMs(), 'started', { address, port, transport: options.transport.kind }));
+
   let stopped: Promise<void> | undefined;
   const stop = async (graceMs: number): Promise<void> => {
     context.stopping = true;
@@ -229,8 +245,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     context.log(formatEvent(context.nowMs(), 'stopped'));
   };
   return {
-    address: { host: address, port },
-    certificateSha256: identity?.certificateSha256,
+    ...listening,
     stop: async (graceMs = context.limits.stopGraceMs) => {
       if (stopped === undefined) stopped = stop(graceMs);
       else cut();

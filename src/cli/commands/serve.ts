@@ -4,7 +4,7 @@ import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import { withFsErrors } from '../../fs/map-fs-error.ts';
 import type { MaintenanceTask } from '../../server/maintenance.ts';
 import type { LogLine } from '../../server/request-log.ts';
-import type { RunningServer, ServerTransport } from '../../server/start-server.ts';
+import type { ListeningServer, RunningServer, ServerTransport } from '../../server/start-server.ts';
 import type { Store } from '../../store/store.ts';
 import { type CommandBody, flagOption, type Invocation, textOption, valueOption } from '../command-spec.ts';
 import { maintenanceTasks } from '../maintenance-tasks.ts';
@@ -92,7 +92,7 @@ function logLines({ stdout }: World, withRequests: boolean): LogLine {
 }
 
 /** The address for pairing codes: as told, else as guessed. */
-function publicAddress(invocation: Invocation, transport: ServerTransport, server: RunningServer): Partial<HostPort> {
+function publicAddress(invocation: Invocation, transport: ServerTransport, server: ListeningServer): Partial<HostPort> {
   const told = invocation.get(publicOption);
   const isProxied = transport.kind === 'behind-proxy';
   const portOfServer = isProxied ? 443 : server.address.port;
@@ -128,11 +128,15 @@ async function run(invocation: Invocation): Promise<undefined> {
   try {
     const lock = await store.lock('serve', 'fallback serve');
     try {
-      const server = await start(invocation, store, transport, listen);
-      const { host, port } = publicAddress(invocation, transport, server);
-      const isPinned = transport.kind === 'self-signed';
-      const certificateSha256 = isPinned ? server.certificateSha256 : undefined;
-      await noteAddress(world, folder, { host, port: port ?? server.address.port, certificateSha256 });
+      const pinnedOf = ({ certificateSha256 }: ListeningServer): Uint8Array | undefined =>
+        transport.kind === 'self-signed' ? certificateSha256 : undefined;
+      // Noted before it says that it has started: whoever waits for that may make a pairing code at once.
+      const server = await start(invocation, store, transport, listen, async (listening) => {
+        const { host, port = listening.address.port } = publicAddress(invocation, transport, listening);
+        await noteAddress(world, folder, { host, port, certificateSha256: pinnedOf(listening) });
+      });
+      const certificateSha256 = pinnedOf(server);
+      const { host } = publicAddress(invocation, transport, server);
       output.note(`fallback: serving ${folder} on ${showHostPort(server.address)}`);
       if (certificateSha256 !== undefined) {
         output.note(`fallback: certificate ${showFingerprint(toHex(certificateSha256))}`);
@@ -159,6 +163,7 @@ async function start(
   store: Store,
   transport: ServerTransport,
   listen: HostPort,
+  onListening: (server: ListeningServer) => Promise<void>,
 ): Promise<RunningServer> {
   const { world } = invocation;
   const [{ startServer }, { StoreHost }] = await Promise.all([
@@ -184,6 +189,7 @@ async function start(
       monotonicMs: () => world.monotonicMs(),
       log,
       maintenance: tasks,
+      onListening,
     });
   try {
     return await begin(listen);
