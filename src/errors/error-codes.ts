@@ -84,9 +84,9 @@ export const errorCodes = {
   UNREACHABLE: row(
     1,
     'later',
-    'Check the network and that `fallback serve` runs on the fallback server; then run it again: what was sent is kept.',
+    'Check the network and that `fallback serve` runs on the fallback server; then run it again: what a push has sent is kept.',
   ),
-  TIMEOUT: row(1, 'now', 'Check the network; then run it again: what was sent is kept.'),
+  TIMEOUT: row(1, 'now', 'Check the network; then run it again: what a push has sent is kept.'),
   PROTOCOL: row(1, 'never', 'What answers is not a fallback server of this version. Check the address.'),
   REQUEST_INVALID: row(1, 'never', 'The server does not understand this request. Update fallback on both machines.'),
   UNAUTHORIZED: row(
@@ -125,7 +125,7 @@ export const errorCodes = {
   ),
   SERVER_FULL: row(1, 'later', 'Free space on the fallback server, then run the push again: what was sent is kept.'),
   RATE_LIMITED: row(10, 'now', 'Too many requests; wait a little.'),
-  SERVER_ERROR: row(1, 'now', 'See the log of `fallback serve`; then run it again: what was sent is kept.'),
+  SERVER_ERROR: row(1, 'now', 'See the log of `fallback serve`; then run it again: what a push has sent is kept.'),
   STORE_LOCKED: row(10, 'later', 'Another process holds the store’s folder. Wait until it ends.'),
   STORE_INVALID: row(1, 'never', 'The folder is not a fallback store, or was written by a newer version.'),
   RETENTION_EMPTY: row(2, 'never', 'Nothing was removed. Set at least one rule: `fallback retention policy --help`.'),
