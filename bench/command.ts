@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { freePort } from './measure/free-port.ts';
+import { freePort } from './measure/ports.ts';
 
 const launcher = join(dirname(dirname(fileURLToPath(import.meta.url))), 'bin', 'fallback');
 

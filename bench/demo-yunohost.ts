@@ -1,8 +1,7 @@
 // npm run demo -- yunohost: two YunoHost servers (doubles whose state is real files), three nights, the main server dies,
 // the fallback server takes over, two days pass, it gives back, and the main server takes home what was produced.
 // The command, its processes, TLS and the store are real; every byte is compared. Nothing is left behind.
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chownDouble, yunohostDouble } from '../test/yunohost/double/run-yunohost.ts';
 import {
@@ -14,9 +13,7 @@ import {
 } from '../test/yunohost/double/seed-server.ts';
 import type { Server } from '../test/yunohost/double/server.ts';
 import { type CommandResult, runCommand, type ServeProcess, startServe, tryCommand } from './command.ts';
-
-const say = (text = ''): void => console.log(text);
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 100e6 ? 2 : 1)} MB`;
+import { megabytes, playDemo, say } from './play-demo.ts';
 
 const apps: readonly AppShape[] = [
   { id: 'nextcloud', domain: 'main.test', path: '/cloud', database: 'mysql', sizeBytes: 6_000_000 },
@@ -196,22 +193,4 @@ async function play(folder: string, onServer: (server: ServeProcess) => void): P
   await pushNight(main, 'night 5');
 }
 
-const started = performance.now();
-const folder = await mkdtemp(join(tmpdir(), 'fallback-demo-'));
-await mkdir(folder, { recursive: true });
-let server: ServeProcess | undefined;
-const cleanUp = async (): Promise<void> => {
-  await server?.stop();
-  await rm(folder, { recursive: true, force: true });
-};
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
-}
-try {
-  await play(folder, (running) => {
-    server = running;
-  });
-} finally {
-  await cleanUp();
-}
-say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s. No process and no file is left behind.`);
+await playDemo(play);

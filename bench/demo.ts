@@ -1,20 +1,17 @@
 // npm run demo: three nights of a self-hosted server, its death, and the restore on an empty machine from the recovery sheet
 // alone. Everything is real: the command, its processes, TLS, files. Nothing is left behind.
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runCommand, type ServeProcess, startServe } from './command.ts';
 import { ServerModel } from './nights/server-model.ts';
 import { writeNight } from './nights/write-night.ts';
+import { megabytes, playDemo, say } from './play-demo.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const nights = 3;
 const scale = 0.25;
-
-const say = (text = ''): void => console.log(text);
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 100e6 ? 2 : 1)} MB`;
 
 function row(cells: readonly string[]): void {
   say(cells.map((cell, index) => (index === 0 ? cell.padEnd(9) : cell.padStart(13))).join(''));
@@ -145,27 +142,5 @@ async function play(folder: string, onServer: (server: ServeProcess) => void): P
   say('      every pack opened, every snapshot complete');
 }
 
-async function main(): Promise<void> {
-  const started = performance.now();
-  const folder = await mkdtemp(join(tmpdir(), 'fallback-demo-'));
-  let server: ServeProcess | undefined;
-  const cleanUp = async (): Promise<void> => {
-    await server?.stop();
-    await rm(folder, { recursive: true, force: true });
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
-  }
-  try {
-    await play(folder, (running) => {
-      server = running;
-    });
-  } finally {
-    await cleanUp();
-  }
-  const seconds = (performance.now() - started) / 1000;
-  say(`\nDone in ${seconds.toFixed(0)} s on ${availableParallelism()} cores. No process and no file is left behind.`);
-}
-
 if (process.argv[2] === 'yunohost') await import('./demo-yunohost.ts');
-else await main();
+else await playDemo(play);

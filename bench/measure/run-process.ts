@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isListening } from './ports.ts';
 import { childrenCpuMs, resetPeak, treeCpuMs, treePeakBytes } from './proc.ts';
 import { watchProcess } from './work-folder.ts';
 
@@ -156,15 +156,4 @@ export class ServerProcess {
     await ended;
     clearTimeout(timer);
   }
-}
-
-async function isListening(port: number): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

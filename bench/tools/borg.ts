@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../measure/free-port.ts';
+import { freePort } from '../measure/ports.ts';
 import { Relay } from '../measure/relay.ts';
 import { runProcess, type ServerProcess } from '../measure/run-process.ts';
 import { firstLine } from '../report/machine.ts';

@@ -1,7 +1,7 @@
 // Our own command, as an admin types it: a server process, a client paired over HTTPS.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { freePort } from '../measure/free-port.ts';
+import { freePort } from '../measure/ports.ts';
 import { Relay } from '../measure/relay.ts';
 import { runProcess, ServerProcess } from '../measure/run-process.ts';
 import { sharedFolder } from '../measure/work-folder.ts';

@@ -1,7 +1,7 @@
 // restic, encrypted and compressed: into a folder, or over HTTPS through `rclone serve restic`.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from '../measure/free-port.ts';
+import { freePort } from '../measure/ports.ts';
 import { Relay } from '../measure/relay.ts';
 import { runProcess, ServerProcess } from '../measure/run-process.ts';
 import { firstLine } from '../report/machine.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../measure/free-port.ts';
+import { freePort } from '../measure/ports.ts';
 import { runProcess, ServerProcess } from '../measure/run-process.ts';
 
 /** sshd refuses to start as root without this empty folder, which its service makes. */

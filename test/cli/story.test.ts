@@ -6,9 +6,9 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { freePort } from '../../bench/measure/free-port.ts';
+import { freePort } from '../../bench/measure/ports.ts';
 import { parseEpoch } from '../../src/format/ids.ts';
-import { buildTar } from '../../src/tar/tar-writer.ts';
+import { tarOf } from '../support/sample-archives.ts';
 import { collect, connectArguments, jsonLines, Sandbox, stop, wordsOf } from './support/fallback-process.ts';
 
 const passphrase = 'correct horse battery staple';
@@ -18,24 +18,6 @@ let server: Awaited<ReturnType<Sandbox['serve']>>;
 let sheet = '';
 let code = '';
 const archives = new Map<string, Buffer>();
-
-function tarOf(files: Readonly<Record<string, Uint8Array>>): Buffer {
-  const entries = Object.entries(files).map(([name, content]) => ({
-    member: {
-      name,
-      type: 'file' as const,
-      mode: 0o644,
-      userId: 1000,
-      groupId: 1000,
-      userName: 'alice',
-      groupName: 'alice',
-      modifiedSeconds: 1758209844.5,
-      sizeBytes: content.byteLength,
-    },
-    content,
-  }));
-  return Buffer.from(buildTar(entries, 'pax'));
-}
 
 const rows = (count: number): Buffer =>
   Buffer.from(
@@ -52,8 +34,11 @@ const st = (name: string): string[] => ['--state', box.path(name)];
 before(async () => {
   box = await Sandbox.make();
   await mkdir(box.path('archives'));
-  archives.set('system', tarOf({ 'etc/a.conf': rows(50), 'db/dump.sql': rows(20_000), 'evil\u001b[2Jname': rows(3) }));
-  archives.set('nextcloud', tarOf({ 'photo.jpg': randomBytes(600_000), 'settings/app.ini': rows(9) }));
+  archives.set(
+    'system',
+    Buffer.from(tarOf({ 'etc/a.conf': rows(50), 'db/dump.sql': rows(20_000), 'evil\u001b[2Jname': rows(3) })),
+  );
+  archives.set('nextcloud', Buffer.from(tarOf({ 'photo.jpg': randomBytes(600_000), 'settings/app.ini': rows(9) })));
   for (const [name, bytes] of archives) await writeFile(box.path(`archives/${name}.tar`), bytes);
   await secretFile('pass', passphrase);
   const listen = ['--listen', `127.0.0.1:${await freePort()}`];

@@ -1,20 +1,9 @@
 // Starting: who reads "started" may rely on everything that the server notes for others.
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
 import { test } from 'node:test';
-import { freePort } from '../../bench/measure/free-port.ts';
+import { freePort, isListening } from '../../bench/measure/ports.ts';
 import { FallbackError } from '../../src/errors/fallback-error.ts';
 import { ServerFixture } from './server-fixture.ts';
-
-async function isListening(port: number): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port }, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}
 
 test('what is awaited once it listens is done before it says that it has started', async () => {
   const seen: string[] = [];

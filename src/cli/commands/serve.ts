@@ -91,14 +91,15 @@ function logLines({ stdout }: World, withRequests: boolean): LogLine {
   };
 }
 
-/** The address for pairing codes: as told, else as guessed. */
-function publicAddress(invocation: Invocation, transport: ServerTransport, server: ListeningServer): Partial<HostPort> {
-  const told = invocation.get(publicOption);
-  const isProxied = transport.kind === 'behind-proxy';
-  const portOfServer = isProxied ? 443 : server.address.port;
-  const port = told === undefined || told.port === 0 ? portOfServer : told.port;
-  const host = told?.host ?? guessHost(invocation.world);
-  return host === undefined ? { port } : { host, port };
+/** The host for pairing codes: as told, else as guessed. */
+const publicHost = (invocation: Invocation): string | undefined =>
+  invocation.get(publicOption)?.host ?? guessHost(invocation.world);
+
+/** The port for pairing codes: as told, else the server's own, or that of the proxy before it. */
+function publicPort(invocation: Invocation, transport: ServerTransport, { address }: ListeningServer): number {
+  const told = invocation.get(publicOption)?.port ?? 0;
+  if (told !== 0) return told;
+  return transport.kind === 'behind-proxy' ? 443 : address.port;
 }
 
 async function openStoreHere(invocation: Invocation, folder: string): Promise<Store> {
@@ -128,15 +129,15 @@ async function run(invocation: Invocation): Promise<undefined> {
   try {
     const lock = await store.lock('serve', 'fallback serve');
     try {
+      const host = publicHost(invocation);
       const pinnedOf = ({ certificateSha256 }: ListeningServer): Uint8Array | undefined =>
         transport.kind === 'self-signed' ? certificateSha256 : undefined;
       // Noted before it says that it has started: whoever waits for that may make a pairing code at once.
       const server = await start(invocation, store, transport, listen, async (listening) => {
-        const { host, port = listening.address.port } = publicAddress(invocation, transport, listening);
+        const port = publicPort(invocation, transport, listening);
         await noteAddress(world, folder, { host, port, certificateSha256: pinnedOf(listening) });
       });
       const certificateSha256 = pinnedOf(server);
-      const { host } = publicAddress(invocation, transport, server);
       output.note(`fallback: serving ${folder} on ${showHostPort(server.address)}`);
       if (certificateSha256 !== undefined) {
         output.note(`fallback: certificate ${showFingerprint(toHex(certificateSha256))}`);

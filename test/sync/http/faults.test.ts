@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../../bench/measure/free-port.ts';
+import { freePort } from '../../../bench/measure/ports.ts';
 import { parseEpoch } from '../../../src/format/ids.ts';
 import type { SnapshotPointer } from '../../../src/store/repository-store.ts';
 import type { HttpRepository } from '../../../src/sync/http/http-repository.ts';

@@ -1,6 +1,6 @@
-// A port for a server that must come back on the same one.
+// Ports of loopback: one for a server that must come back on it, and whether anybody listens.
 import { randomInt } from 'node:crypto';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 
 // Linux gives ports from 32768 on to whoever asks for none, outgoing connections among them (ip_local_port_range); services
 // of a machine live below 10000. In between, a port that was free stays free while its server is down.
@@ -22,4 +22,16 @@ export async function freePort(): Promise<number> {
     if (await isFree(port)) return port;
   }
   throw new Error(`No free port from ${lowest} to ${beyond - 1} was found.`);
+}
+
+/** Whether somebody listens on a port of loopback. */
+export async function isListening(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
 }
