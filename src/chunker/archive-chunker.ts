@@ -2,10 +2,19 @@
 // or no tar at all mean plain content-defined cuts.
 import { hasTarChecksum } from '../tar/tar-fields.ts';
 import { type TarEntry, TarReader } from '../tar/tar-reader.ts';
-import type { ArchiveChunker, ChunkerParameters, ChunkKind, CutList, TarMemberSeen } from './chunker.ts';
+import type {
+  ArchiveChunker,
+  ChunkerParameters,
+  ChunkKind,
+  CutList,
+  KnownSpan,
+  SpanMemory,
+  TarMemberSeen,
+} from './chunker.ts';
 import { looksEdited } from './edited.ts';
 import { looksIncompressible, sniffBytes } from './incompressible.ts';
 import { type RegionCutter, regionCutsMax } from './region-cutter.ts';
+import { endsSpan } from './span-rule.ts';
 
 /** How a large member is cut: by the fine sizes, by those of what is edited all over, or coarsely. */
 type MemberRule = 'fine' | 'edited' | 'coarse';
@@ -18,16 +27,32 @@ interface LargeMember {
   rule: MemberRule | undefined;
 }
 
+/** Where something known may begin soon, so few cuts are asked for at a time: more would be made for nothing. */
+const cutsBeforeKnown = 8;
+
+/** What a chunker is made of. */
+interface Parts {
+  readonly parameters: ChunkerParameters;
+  readonly cutter: RegionCutter;
+  readonly pool: Uint8Array;
+  readonly windowBytesMin: number;
+  readonly onMember: ((member: TarMemberSeen) => void) | undefined;
+  readonly spans: SpanMemory | undefined;
+}
+
 /**
  * Cuts one archive. A cut always falls where a large member's contents begin and where their padding ends: so a moved or
  * renamed file keeps all its chunks, and its neighbours' headers keep theirs when it grows or shrinks. Between these,
- * the engine cuts by content, afresh from each.
+ * the engine cuts by content, afresh from each. With a memory of spans, what is known is passed as a whole; the tar's headers are
+ * read there too.
  */
 export class TarAwareChunker implements ArchiveChunker {
   readonly #parameters: ChunkerParameters;
   readonly #cutter: RegionCutter;
   readonly #pool: Uint8Array;
+  readonly #windowBytesMin: number;
   readonly #reader: TarReader;
+  readonly #spans: SpanMemory | undefined;
   /** Large members that were read and not yet cut to their end: at most a window's worth. */
   readonly #large: LargeMember[] = [];
   /** Where the last cut is, and how far headers were read, in bytes of the archive. */
@@ -39,15 +64,17 @@ export class TarAwareChunker implements ArchiveChunker {
   #isJudged = false;
   #isUsedUp = false;
 
-  constructor(
-    parameters: ChunkerParameters,
-    cutter: RegionCutter,
-    pool: Uint8Array,
-    onMember: ((member: TarMemberSeen) => void) | undefined,
-  ) {
+  /** The span that is being cut anew: where it began, how far its bytes went into its tag, its chunks. */
+  #spanStart = 0;
+  #taggedTo = 0;
+  #spanChunks = 0;
+
+  constructor({ parameters, cutter, pool, windowBytesMin, onMember, spans }: Parts) {
     this.#parameters = parameters;
     this.#cutter = cutter;
     this.#pool = pool;
+    this.#windowBytesMin = windowBytesMin;
+    this.#spans = spans;
     const onExtent = (start: number, sizeBytes: number) => {
       if (sizeBytes < parameters.largeMemberBytesMin) return;
       this.#large.push({ start, end: start + Math.ceil(sizeBytes / 512) * 512, sizeBytes, rule: undefined });
@@ -65,11 +92,84 @@ export class TarAwareChunker implements ArchiveChunker {
     this.#reader.push(this.#pool.subarray(startByte + known, startByte + lengthBytes));
     this.#readTo = this.#windowStart + lengthBytes;
     cuts.count = 0;
+    if (cuts.spans !== undefined) {
+      cuts.spans.knownCount = 0;
+      cuts.spans.ends.length = 0;
+    }
     if (!this.#isJudged && !this.#judge(isEnd)) return 0;
     let goesOn = true;
-    while (goesOn && this.#cutTo < this.#readTo) goesOn = this.#cutOn(isEnd, cuts) && cuts.count < cuts.ends.length;
+    while (goesOn && this.#cutTo < this.#readTo) goesOn = this.#goOn(isEnd, cuts) && cuts.count < cuts.ends.length;
     this.#isUsedUp = isEnd && this.#cutTo === this.#readTo;
+    if (this.#isUsedUp && this.#cutTo > this.#spanStart) this.#endSpan(cuts);
+    else this.#tagOn();
     return this.#cutTo - this.#windowStart;
+  }
+
+  /** Passes a known span, or cuts on. Returns false when more bytes are needed. */
+  #goOn(isEnd: boolean, cuts: CutList): boolean {
+    if (this.#spans === undefined || this.#cutTo !== this.#spanStart) return this.#cutOn(isEnd, cuts);
+    const span = this.#spans.expected();
+    const passed = span === undefined ? 'not' : this.#passKnown(this.#spans, span, isEnd, cuts);
+    return passed === 'not' ? this.#cutOn(isEnd, cuts) : passed === 'passed';
+  }
+
+  /** Takes the cuts of the expected span over, if its bytes are the next ones. */
+  #passKnown(spans: SpanMemory, span: KnownSpan, isEnd: boolean, cuts: CutList): 'passed' | 'not' | 'later' {
+    const list = cuts.spans;
+    const end = this.#cutTo + span.lengthBytes;
+    // Only what surely fits into the next window may be waited for.
+    const later = isEnd || span.lengthBytes + sniffBytes > this.#windowBytesMin ? 'not' : 'later';
+    if (list === undefined || end > this.#readTo) return list === undefined ? 'not' : later;
+    if (cuts.count + span.ends.length > cuts.ends.length) return cuts.count > 0 ? 'later' : 'not';
+    if (!this.#knowsRuleAt(end, isEnd)) return later;
+    const tag = spans.pass(this.#pool.subarray(this.#poolByte(this.#cutTo), this.#poolByte(end)));
+    if (tag === undefined) return 'not';
+    const before = this.#cutTo - this.#windowStart;
+    for (let index = 0; index < span.ends.length; index++) {
+      cuts.ends[cuts.count + index] = before + span.ends[index]!;
+    }
+    cuts.kinds.set(span.kinds, cuts.count);
+    span.ids.copy(list.ids, cuts.count * 32);
+    list.known.fill(1, cuts.count, cuts.count + span.ends.length);
+    list.knownCount += span.ends.length;
+    cuts.count += span.ends.length;
+    list.ends.push({ cuts: cuts.count, tag });
+    this.#cutTo = end;
+    this.#startSpan();
+    return 'passed';
+  }
+
+  /** Judges the large member that goes on behind `end`, as long as its first bytes are there. Returns false when they are not yet. */
+  #knowsRuleAt(end: number, isEnd: boolean): boolean {
+    while (this.#large[0] !== undefined && this.#large[0].end <= this.#cutTo) this.#large.shift();
+    for (const member of this.#large) {
+      if (member.start >= end) break;
+      if (member.end > end) {
+        member.rule ??= this.#ruleOf(member, isEnd);
+        return member.rule !== undefined;
+      }
+    }
+    return true;
+  }
+
+  #startSpan(): void {
+    this.#spanStart = this.#cutTo;
+    this.#taggedTo = this.#cutTo;
+    this.#spanChunks = 0;
+  }
+
+  /** Gives the memory what of the present span lies in this window. */
+  #tagOn(): void {
+    if (this.#spans === undefined || this.#taggedTo === this.#cutTo) return;
+    this.#spans.update(this.#pool.subarray(this.#poolByte(this.#taggedTo), this.#poolByte(this.#cutTo)));
+    this.#taggedTo = this.#cutTo;
+  }
+
+  #endSpan(cuts: CutList): void {
+    if (this.#spans === undefined) return;
+    this.#tagOn();
+    cuts.spans?.ends.push({ cuts: cuts.count, tag: this.#spans.end() });
+    this.#startSpan();
   }
 
   /** What is no tar (a film, an image, an encrypted disk) counts as one member. Returns false when more bytes are needed. */
@@ -121,10 +221,14 @@ export class TarAwareChunker implements ArchiveChunker {
 
   #cutFine(to: number, isEnd: boolean, cuts: CutList, sizes = this.#parameters.fine): boolean {
     const start = this.#cutTo;
-    const room = cuts.ends.length - cuts.count;
+    const wanted = this.#spans === undefined || this.#spans.isEmpty ? regionCutsMax : cutsBeforeKnown;
+    const room = Math.min(cuts.ends.length - cuts.count, wanted);
     const ends = this.#cutter.cut(this.#poolByte(start), to - start, sizes, isEnd, room);
-    for (let index = 0; index < ends.length; index++) this.#add(start + ends[index]!, 0, cuts);
-    return isEnd || ends.length === regionCutsMax;
+    for (let index = 0; index < ends.length; index++) {
+      // Behind a span's end something known may follow.
+      if (this.#add(start + ends[index]!, 0, cuts) && wanted === cutsBeforeKnown) return true;
+    }
+    return isEnd || ends.length === wanted;
   }
 
   /** What is left of an incompressible member becomes one chunk as soon as it fits in one: most photos are just that. */
@@ -142,11 +246,19 @@ export class TarAwareChunker implements ArchiveChunker {
     return true;
   }
 
-  #add(end: number, kind: ChunkKind, cuts: CutList): void {
+  /** Returns whether the chunk ends a span. */
+  #add(end: number, kind: ChunkKind, cuts: CutList): boolean {
+    const chunkBytes = end - this.#cutTo;
     cuts.ends[cuts.count] = end - this.#windowStart;
     cuts.kinds[cuts.count] = kind;
+    if (cuts.spans !== undefined) cuts.spans.known[cuts.count] = 0;
     cuts.count++;
     this.#cutTo = end;
+    this.#spanChunks++;
+    if (this.#spans === undefined) return false;
+    if (!endsSpan(this.#pool, this.#poolByte(end), chunkBytes, end - this.#spanStart, this.#spanChunks)) return false;
+    this.#endSpan(cuts);
+    return true;
   }
 
   /** Where in the pool the archive's byte `offset` lies, while the present window stands. */

@@ -36,9 +36,55 @@ export interface CutList {
   readonly kinds: Uint8Array;
   /** How many entries are set. */
   count: number;
+  /** Needed with a memory of spans. */
+  readonly spans?: SpanList;
 }
 
-/** Cuts one archive, window by window. The cuts depend on the bytes alone, never on how they fell into windows. */
+/** The spans of one window, and the chunks whose ids are known from memory. */
+export interface SpanList {
+  /** The ids of known chunks, 32 bytes for each cut; of others nothing is written. */
+  readonly ids: Buffer;
+  /** 1 for each cut whose id is known. */
+  readonly known: Uint8Array;
+  knownCount: number;
+  /** The spans that end in this window, in order. */
+  readonly ends: SpanEnd[];
+}
+
+/** The end of a span. */
+export interface SpanEnd {
+  /** How many cuts of the window lie before it. */
+  readonly cuts: number;
+  readonly tag: Uint8Array;
+}
+
+/** A span as it was cut when it went by: its length, and its chunks' ends, kinds and ids (32 bytes each). */
+export interface KnownSpan {
+  readonly lengthBytes: number;
+  /** In bytes from the span's first, ascending; the last is its length. */
+  readonly ends: Uint32Array;
+  readonly kinds: Uint8Array;
+  readonly ids: Buffer;
+}
+
+/**
+ * What is remembered of an archive that went by before: which bytes were cut how, and the ids of their chunks. It knows a span by a tag
+ * of its bytes, so it is true whatever became of the archive and of the store since; all it may do is forget.
+ */
+export interface SpanMemory {
+  /** Whether nothing is known. */
+  readonly isEmpty: boolean;
+  /** The span that followed here last time. */
+  expected(): KnownSpan | undefined;
+  /** Whether these bytes are the expected span. If so it is passed, and the next one expected. @returns its tag. */
+  pass(bytes: Uint8Array): Uint8Array | undefined;
+  /** Takes bytes of a span that is cut anew. */
+  update(bytes: Uint8Array): void;
+  /** Ends the span that was cut anew. What it knows by its tag is followed from there, else the next span is expected. */
+  end(): Uint8Array;
+}
+
+/** Cuts one archive, window by window. Without a memory of spans the cuts depend on the bytes alone, never on how they fell into windows. */
 export interface ArchiveChunker {
   /**
    * Cuts what can be decided of the window `[startByte, startByte + lengthBytes)` of the pool.
@@ -57,8 +103,11 @@ export interface Chunker {
   readonly windowBytesMin: number;
   /** At most this many cuts come from a window of `lengthBytes`: the size that a CutList needs. */
   cutsMax(lengthBytes: number): number;
-  /** A fresh chunker for one archive. `onMember` is told of every tar member, in order, once its header is complete. */
-  startArchive(onMember?: (member: TarMemberSeen) => void): ArchiveChunker;
+  /**
+   * A fresh chunker for one archive. `onMember` is told of every tar member, in order, once its header is complete. With `spans`, what
+   * has not changed since is cut as it was, without looking for cuts, and its ids are filled in.
+   */
+  startArchive(onMember?: (member: TarMemberSeen) => void, spans?: SpanMemory): ArchiveChunker;
   /** The ends of all chunks of a whole byte string (recipes, catalogues), cut with other sizes and without tar rules. */
   cutBytes(bytes: Uint8Array, sizes: CutSizes): Uint32Array;
 }

@@ -1,7 +1,7 @@
 // Builds a chunker from parameters and seed: the one door to this room, beside the pool of chunker-pool.ts.
 import { FallbackError } from '../errors/fallback-error.ts';
 import { TarAwareChunker } from './archive-chunker.ts';
-import type { Chunker, ChunkerParameters, CutSizes, TarMemberSeen } from './chunker.ts';
+import type { Chunker, ChunkerParameters, CutSizes, SpanMemory, TarMemberSeen } from './chunker.ts';
 import { type ChunkerPool, createChunkerPool, poolView } from './chunker-pool.ts';
 import { createFallbackCutter } from './fallback-engine.ts';
 import { createFastcdcCutter } from './fastcdc-engine.ts';
@@ -47,8 +47,8 @@ export function createChunker(parameters: ChunkerParameters, seed: Uint8Array, p
     cutsMax: (lengthBytes: number) =>
       // Every cut by content lies behind a minimum; each large member makes two more, and the end one.
       Math.floor(lengthBytes / shortest) + 2 * Math.floor(lengthBytes / largeMemberBytesMin) + 5,
-    startArchive: (onMember?: (member: TarMemberSeen) => void) =>
-      new TarAwareChunker(parameters, cutter, windows, onMember),
+    startArchive: (onMember?: (member: TarMemberSeen) => void, spans?: SpanMemory) =>
+      new TarAwareChunker({ parameters, cutter, pool: windows, windowBytesMin, onMember, spans }),
     cutBytes: (bytes: Uint8Array, sizes: CutSizes) => {
       checkCutSizes(sizes, 'metadata');
       byteCutter ??= new ByteCutter(open);

@@ -50,16 +50,18 @@ export class ChunkHasher {
     return hash('sha256', this.#outer, 'binary');
   }
 
-  /** Writes the ids of chunks that lie one after the other. @param ends where each ends in `bytes`. @param ids gets 32 bytes for each. */
-  write(bytes: Uint8Array, ends: Uint32Array, ids: Uint8Array): void {
+  /**
+   * Writes the ids of chunks that lie one after the other. @param ends where each ends in `bytes`. @param ids gets 32 bytes for each.
+   * @param known 1 for each chunk whose id stands there already.
+   */
+  write(bytes: Uint8Array, ends: Uint32Array, ids: Uint8Array, known?: Uint8Array): void {
     const from = bufferOf(bytes);
     const to = bufferOf(ids);
     let start = 0;
-    let at = 0;
-    for (const end of ends) {
-      to.write(this.#id(from, start, end), at, 'latin1');
+    for (let index = 0; index < ends.length; index++) {
+      const end = ends[index] ?? start;
+      if (known?.[index] !== 1) to.write(this.#id(from, start, end), index * idBytes, 'latin1');
       start = end;
-      at += idBytes;
     }
   }
 

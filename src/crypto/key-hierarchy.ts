@@ -29,6 +29,10 @@ export interface RepositoryKeys {
   readonly snapshot: Uint8Array;
   /** Seals the configuration, 32 bytes. */
   readonly configuration: Uint8Array;
+  /** Tags spans on the main server: an AES-256 key. */
+  readonly spanTag: KeyObject;
+  /** Seals what is remembered of spans there, 32 bytes. */
+  readonly spanMemory: Uint8Array;
   /** A bearer token that may read: whoever has the secret has it too. 32 bytes. */
   readonly readToken: Uint8Array;
 }
@@ -44,6 +48,8 @@ export function deriveRepositoryKeys(secret: RepositorySecret, repositoryId: Rep
     pack: expandKey(extracted, 'pack'),
     snapshot: expandKey(extracted, 'snapshot'),
     configuration: expandKey(extracted, 'configuration'),
+    spanTag: createSecretKey(expandKey(extracted, 'span-tag')),
+    spanMemory: expandKey(extracted, 'span-memory'),
     readToken: expandKey(extracted, 'read-token'),
   };
 }

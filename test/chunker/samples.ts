@@ -1,6 +1,6 @@
 // Bytes to cut, and the caller's half of the contract: what presents windows and collects cuts.
 import { createCipheriv } from 'node:crypto';
-import type { Chunker, ChunkerParameters, TarMemberSeen } from '../../src/chunker/chunker.ts';
+import type { Chunker, ChunkerParameters, SpanMemory, TarMemberSeen } from '../../src/chunker/chunker.ts';
 import { buildTar, type TarFormat, type TarMember } from '../../src/tar/tar-writer.ts';
 import { plainMember } from '../tar/tar-samples.ts';
 
@@ -69,16 +69,21 @@ export interface Cuts {
   readonly ends: number[];
   readonly kinds: number[];
   readonly members: TarMemberSeen[];
+  /** With a memory of spans: of each chunk the id that it knew, and of each span how many chunks lie before its end, and its tag. */
+  readonly ids: (Buffer | undefined)[];
+  readonly spans: { readonly chunks: number; readonly tag: Uint8Array }[];
 }
 
 /**
  * Cuts all of `bytes`. Each window shows what was left and up to `next()` more bytes, at changing places of the pool;
  * asserts the contract on the way.
  */
-export function cutAll(chunker: Chunker, bytes: Uint8Array, next: () => number, room = 1e6): Cuts {
+export function cutAll(chunker: Chunker, bytes: Uint8Array, next: () => number, room = 1e6, memory?: SpanMemory): Cuts {
   const { pool } = chunker;
   const members: TarMemberSeen[] = [];
-  const archive = chunker.startArchive((member) => members.push(member));
+  const archive = chunker.startArchive((member) => members.push(member), memory);
+  const ids: Cuts['ids'] = [];
+  const spans: Cuts['spans'] = [];
   const ends: number[] = [];
   const kinds: number[] = [];
   let at = 0;
@@ -90,20 +95,24 @@ export function cutAll(chunker: Chunker, bytes: Uint8Array, next: () => number, 
     pool.fill(0xaa);
     pool.set(window, startByte);
     const countMax = Math.min(room, chunker.cutsMax(window.byteLength));
-    const cuts = { ends: new Uint32Array(countMax), kinds: new Uint8Array(countMax), count: 0 };
+    const known = new Uint8Array(countMax).fill(9);
+    const list = { ids: Buffer.alloc(countMax * 32), known, knownCount: 9, ends: [] };
+    const cuts = { ends: new Uint32Array(countMax), kinds: new Uint8Array(countMax), count: 0, spans: list };
     const isEnd = shown === bytes.byteLength;
     const covered = archive.cut(startByte, window.byteLength, isEnd, cuts);
     if (covered !== (cuts.ends[cuts.count - 1] ?? 0)) throw new Error('the cuts do not cover what they should');
     if (isEnd && room === 1e6 && covered !== window.byteLength) throw new Error('the end was left uncut');
     if (covered === 0 && window.byteLength >= chunker.windowBytesMin) throw new Error('no progress');
+    for (const { cuts: before, tag } of cuts.spans.ends) spans.push({ chunks: ends.length + before, tag });
     for (let index = 0; index < cuts.count; index++) {
+      ids.push(known[index] === 1 ? list.ids.subarray(index * 32, index * 32 + 32) : undefined);
       ends.push(at + (cuts.ends[index] ?? 0));
       kinds.push(cuts.kinds[index] ?? 9);
     }
     at += covered;
     if (turn > 10 * bytes.byteLength + 100) throw new Error('it does not come to an end');
   }
-  return { ends, kinds, members };
+  return { ends, kinds, members, ids, spans };
 }
 
 /** The chunks' bytes as text, to compare sets of them. */

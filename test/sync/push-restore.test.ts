@@ -43,7 +43,14 @@ for (const engine of ['fallback', 'fastcdc-wasm'] as const) {
           assert.ok((await restoreBytes(session, name)).equals(bytes), name);
         }
       });
-      assert.deepEqual((await readdir(folder)).sort(), ['app', 'empty', 'index', 'index.usage', 'system']);
+      assert.deepEqual((await readdir(folder)).sort(), [
+        'app',
+        'empty',
+        'index',
+        'index.spans',
+        'index.usage',
+        'system',
+      ]);
     });
   });
 }

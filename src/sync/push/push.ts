@@ -10,7 +10,7 @@ import { type LoadedIndex, loadIndex } from '../index/load-index.ts';
 import { addNeededPacks } from '../read/needed-packs.ts';
 import type { RepositorySession } from '../repository-session.ts';
 import { checkFirstPack } from '../trust.ts';
-import { ArchivePusher, type ArchivePusherContext } from './archive-pusher.ts';
+import { ArchivePusher, type ArchivePusherContext, type PushedArchive } from './archive-pusher.ts';
 import type { ByteSource } from './byte-source.ts';
 import { ChunkSink } from './chunk-sink.ts';
 import { CompressionLevel } from './compression-level.ts';
@@ -19,6 +19,7 @@ import { Healer } from './healer.ts';
 import { PackUsage, readUsage, writeUsage } from './pack-usage.ts';
 import { PackWriter } from './pack-writer.ts';
 import type { PushCounters } from './push-counters.ts';
+import { SpanFolder } from './spans/span-folder.ts';
 import { WindowPool } from './window-pool.ts';
 
 const windowBytes = 2 * 1024 * 1024;
@@ -78,6 +79,8 @@ interface PushRun {
   /** What of which pack tonight's archives use: left to the next push. */
   readonly usage: PackUsage;
   readonly halfDead: HalfDeadPacks;
+  /** What the last push knew of each archive's bytes. */
+  readonly spans: SpanFolder;
   readonly pusher: ArchivePusherContext;
 }
 
@@ -152,6 +155,7 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     healer,
     usage,
     halfDead,
+    spans: new SpanFolder(`${options.indexPath}.spans`, keys, environment.randomBytes),
     pusher: { chunker, windows: new WindowPool(chunker, windowBytes), crypto, sink, counters, usedPacks: new Set() },
   };
 }
@@ -218,7 +222,7 @@ async function pushOne(
   }
   const source = await item.open();
   try {
-    const { recipe, catalogue } = await new ArchivePusher(run.pusher).push(source);
+    const { recipe, catalogue } = await pushBytes(run, name, source);
     return {
       name,
       status: options.judge?.(name, recipe.lengthBytes) ?? 'saved',
@@ -229,6 +233,18 @@ async function pushOne(
     };
   } finally {
     await source.close();
+  }
+}
+
+async function pushBytes(run: PushRun, name: string, source: ByteSource): Promise<PushedArchive> {
+  const spans = await run.spans.open(name);
+  let isPushed = false;
+  try {
+    const pushed = await new ArchivePusher(run.pusher, spans).push(source);
+    isPushed = true;
+    return pushed;
+  } finally {
+    await (isPushed ? spans.publish() : spans.discard());
   }
 }
 
@@ -270,6 +286,7 @@ async function publish(options: PushOptions, run: PushRun, archives: readonly Sn
   options.signal?.throwIfAborted();
   const snapshot = await repository.commitSnapshot(run.lease.leaseId, file);
   await keepUsage(options, run, sha256);
+  await run.spans.keepOnly(archives.map(({ name }) => name));
   return {
     snapshot,
     archives,

@@ -1,5 +1,5 @@
 // The windows that archives are read into: slices of the chunker's shared memory, reused, bounded.
-import type { Chunker, CutList } from '../../chunker/chunker.ts';
+import type { Chunker, CutList, SpanList } from '../../chunker/chunker.ts';
 import { Semaphore } from './semaphore.ts';
 
 /** One window: its bytes, the cuts that the chunker found in it, and the ids that a worker wrote. */
@@ -7,9 +7,9 @@ export interface Window {
   /** Where it begins in the chunker's pool. */
   readonly startByte: number;
   readonly bytes: Buffer<SharedArrayBuffer>;
-  readonly cuts: CutList;
+  readonly cuts: CutList & { readonly spans: SpanList };
   /** 32 bytes for each cut, in shared memory. */
-  readonly ids: Uint8Array<SharedArrayBuffer>;
+  readonly ids: Buffer<SharedArrayBuffer>;
   /** The same memory as 32-bit words. */
   readonly words: Uint32Array<SharedArrayBuffer>;
 }
@@ -27,11 +27,16 @@ export class WindowPool {
     const cutsMax = chunker.cutsMax(windowBytes);
     for (let index = 0; index < count; index++) {
       const startByte = index * windowBytes;
-      const ids = new Uint8Array(new SharedArrayBuffer(cutsMax * 32));
+      const ids = Buffer.from(new SharedArrayBuffer(cutsMax * 32));
       this.#free.push({
         startByte,
         bytes: Buffer.from(chunker.pool.buffer, chunker.pool.byteOffset + startByte, windowBytes),
-        cuts: { ends: new Uint32Array(cutsMax), kinds: new Uint8Array(cutsMax), count: 0 },
+        cuts: {
+          ends: new Uint32Array(cutsMax),
+          kinds: new Uint8Array(cutsMax),
+          count: 0,
+          spans: { ids, known: new Uint8Array(cutsMax), knownCount: 0, ends: [] },
+        },
         ids,
         words: new Uint32Array(ids.buffer),
       });

@@ -23,6 +23,8 @@ export interface IdsTask {
   readonly window: Uint8Array;
   /** Ends of the chunks, relative to the window. */
   readonly ends: Uint32Array;
+  /** 1 for each chunk whose id stands there already. */
+  readonly known: Uint8Array | undefined;
   readonly ids: Uint8Array;
 }
 
@@ -103,7 +105,7 @@ export class CryptoTasks {
   }
 
   #ids(task: IdsTask): undefined {
-    chunkHasher(this.#keys.chunkId).write(task.window, task.ends, task.ids);
+    chunkHasher(this.#keys.chunkId).write(task.window, task.ends, task.ids, task.known);
   }
 
   #digest(task: DigestTask): Uint8Array | undefined {
