@@ -102,7 +102,8 @@ export class FolderObjectStore implements ObjectStore {
           descriptor: file.descriptor,
           read: (span: ByteSpan) =>
             withFsErrors(`read ${key}`, async () => {
-              const bytes = new Uint8Array(Math.max(0, Math.min(span.end, sizeBytes) - span.start));
+              // Not zeroed: that would be a fifth of what a server does for a restore. Only what was read is handed out.
+              const bytes = Buffer.allocUnsafeSlow(Math.max(0, Math.min(span.end, sizeBytes) - span.start));
               return bytes.subarray(0, await file.read(bytes, span.start));
             }),
           close: () => file.close(),
