@@ -122,7 +122,7 @@ export interface MetadataRead {
   snapshot(id: RepositoryId, number: number): Promise<SnapshotRecord | undefined>;
   /** All, ascending. */
   snapshots(id: RepositoryId): Promise<readonly SnapshotRecord[]>;
-  /** The newest time of receipt of a whole and complete snapshot. */
+  /** When the newest whole and complete snapshot was received. */
   lastComplete(id: RepositoryId): Promise<number | undefined>;
   lease(id: RepositoryId): Promise<LeaseRecord | undefined>;
   invite(sha256: Sha256Hex): Promise<InviteRecord | undefined>;

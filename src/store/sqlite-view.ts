@@ -126,9 +126,11 @@ export class SqliteRead implements MetadataRead {
   }
 
   async lastComplete(id: RepositoryId): Promise<number | undefined> {
-    const sql = 'SELECT max(received_at) AS at FROM snapshots WHERE repository = ? AND complete = 1 AND state = 0';
+    // From the newest backwards: every push asks, and the row that answers is among the last.
+    const sql = `SELECT received_at FROM snapshots WHERE repository = ? AND complete = 1 AND state = 0
+      ORDER BY number DESC LIMIT 1`;
     const row = this.db.get(sql, this.key(id));
-    return row === undefined ? undefined : optionalNumberIn(row, 'at');
+    return row === undefined ? undefined : numberIn(row, 'received_at');
   }
 
   async lease(id: RepositoryId): Promise<LeaseRecord | undefined> {

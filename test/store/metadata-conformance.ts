@@ -264,6 +264,17 @@ export function describeMetadataStore(name: string, make: () => Promise<Metadata
       assert.deepEqual(seen, [0, 1]);
     });
 
+    test('the last complete snapshot is the newest one, also when a clock was ahead before', async () => {
+      const last = () => store.read((view) => view.lastComplete(firstId));
+      assert.equal(await last(), undefined);
+      await store.write((change) => change.putSnapshot(firstId, snapshotOf(1, { receivedAtMs: 900 })));
+      await store.write((change) => change.putSnapshot(firstId, snapshotOf(3, { receivedAtMs: 300 })));
+      await store.write((change) => change.putSnapshot(firstId, snapshotOf(4, { receivedAtMs: 400, complete: false })));
+      await store.write((change) => change.putSnapshot(firstId, snapshotOf(5, { receivedAtMs: 500, state: 'lost' })));
+      await store.write((change) => change.putSnapshot(secondId, snapshotOf(7, { receivedAtMs: 700 })));
+      assert.equal(await last(), 300);
+    });
+
     test('counters follow', async () => {
       const counters = async (): Promise<[number, number]> => {
         const record = await store.read((view) => view.repository(firstId));

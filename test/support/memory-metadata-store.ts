@@ -132,8 +132,7 @@ class MemoryView implements MetadataWrite {
   }
 
   async lastComplete(id: RepositoryId): Promise<number | undefined> {
-    const times = (await this.snapshots(id)).filter((one) => one.complete && one.state === 'whole');
-    return times.length === 0 ? undefined : Math.max(...times.map((one) => one.receivedAtMs));
+    return (await this.snapshots(id)).findLast((one) => one.complete && one.state === 'whole')?.receivedAtMs;
   }
 
   async lease(id: RepositoryId): Promise<LeaseRecord | undefined> {
