@@ -85,13 +85,15 @@ export class ByteWriter {
    * @throws LIMIT_EXCEEDED beyond `maxBytes`, FORMAT_INVALID for a lone surrogate, which UTF-8 cannot hold.
    */
   text(value: string, maxBytes = Number.MAX_SAFE_INTEGER): this {
-    const bytes = Buffer.from(value, 'utf8');
-    if (bytes.byteLength > maxBytes) {
+    const length = Buffer.byteLength(value);
+    if (length > maxBytes) {
       const shown = JSON.stringify(value.slice(0, 40));
       throw new FallbackError('LIMIT_EXCEEDED', `A text is longer than ${maxBytes} bytes: ${shown}…`);
     }
     if (!value.isWellFormed()) throw new FallbackError('FORMAT_INVALID', 'A text is not valid Unicode.');
-    return this.sizedBytes(bytes);
+    const at = this.varint(length).#reserve(length);
+    this.#buffer.write(value, at);
+    return this;
   }
 
   zeros(count: number): this {

@@ -56,13 +56,18 @@ function isListable(member: CatalogueMember): boolean {
     isCount(member.headerBytes, limits.archiveBytesMax) &&
     isCount(member.sizeBytes, limits.archiveBytesMax) &&
     isCount(member.mode, limits.memberModeMax) &&
-    isId(member.userId) &&
-    isId(member.groupId) &&
     Number.isFinite(member.modifiedSeconds) &&
     isText(member.name, limits.memberNameBytesMax) &&
-    isText(member.linkName, limits.memberNameBytesMax) &&
-    isText(member.userName, limits.noteBytesMax) &&
-    isText(member.groupName, limits.noteBytesMax)
+    isText(member.linkName, limits.memberNameBytesMax)
+  );
+}
+
+function isListableOwner(owner: Owner): boolean {
+  return (
+    isId(owner.userId) &&
+    isId(owner.groupId) &&
+    isText(owner.userName, limits.noteBytesMax) &&
+    isText(owner.groupName, limits.noteBytesMax)
   );
 }
 
@@ -81,9 +86,10 @@ export class CatalogueEncoder {
   add(member: CatalogueMember): boolean {
     const gap = member.headerOffset - this.#end;
     if (!isListable(member) || gap < 0 || endOf(member) > limits.archiveBytesMax) return false;
+    const sameOwner = this.#owner !== undefined && isSameOwner(this.#owner, member);
+    if (!sameOwner && !isListableOwner(member)) return false;
     const lengthBytes = this.#takenBytes + this.#writer.length;
     if (lengthBytes > limits.catalogueBytesMax - limits.memberRecordBytesMax) return false;
-    const sameOwner = this.#owner !== undefined && isSameOwner(this.#owner, member);
     const wholeTime = isWholeTime(member.modifiedSeconds);
     const flags =
       memberTypes.indexOf(member.type) |

@@ -1,4 +1,5 @@
 // Decodes single fields of tar headers: numbers, texts, the checksum, pax records. Never throws: undefined is nonsense.
+import { decodeTarText, endOfTarText, type TarText } from './tar-text.ts';
 
 /** How many bytes a member name or link target may have; a longer one is nonsense to the reader. */
 export const tarNameBytesMax = 64 * 1024;
@@ -59,21 +60,17 @@ function readBase256(block: Uint8Array, at: number, length: number): number | un
   return value;
 }
 
-const nothing = new Uint8Array(0);
-
-/** A text field's bytes up to its first NUL, as a copy. */
-export function readTarText(block: Uint8Array, at: number, length: number): Uint8Array {
-  let end = at;
-  while (end < at + length && block[end] !== 0) end++;
-  return end === at ? nothing : block.slice(at, end);
+/** A name's field, up to its first NUL. */
+export function readTarText(block: Buffer, at: number, length: number): TarText {
+  return decodeTarText(block, at, endOfTarText(block, at, length));
 }
 
 /** What pax records said that this program uses; undefined where they said nothing. */
 export interface PaxValues {
-  path?: Uint8Array | undefined;
-  linkpath?: Uint8Array | undefined;
-  uname?: Uint8Array | undefined;
-  gname?: Uint8Array | undefined;
+  path?: TarText | undefined;
+  linkpath?: TarText | undefined;
+  uname?: TarText | undefined;
+  gname?: TarText | undefined;
   uid?: number | undefined;
   gid?: number | undefined;
   size?: number | undefined;
@@ -91,7 +88,7 @@ const numberKeys = ['uid', 'gid', 'size'] as const;
  * @returns false when they are nonsense.
  */
 export function readPaxRecords(
-  bytes: Uint8Array,
+  bytes: Buffer,
   start: number,
   end: number,
   into: PaxValues,
@@ -113,7 +110,7 @@ export function readPaxRecords(
     const equals = bytes.indexOf(0x3d, index + 1);
     if (equals < 0 || equals >= next - 1) return false;
     // Judged alike with and without texts: what is nonsense must not depend on who listens.
-    if (next - equals > tarNameBytesMax && isNameKey(latin1(bytes, index + 1, equals))) return false;
+    if (next - equals > tarNameBytesMax && isNameKey(bytes.toString('latin1', index + 1, equals))) return false;
     if (!takeRecord(bytes, index + 1, equals, next - 1, into, withTexts)) return false;
     at = next;
   }
@@ -121,7 +118,7 @@ export function readPaxRecords(
 }
 
 function takeRecord(
-  bytes: Uint8Array,
+  bytes: Buffer,
   keyStart: number,
   equals: number,
   end: number,
@@ -132,37 +129,31 @@ function takeRecord(
   const first = bytes[keyStart];
   if (!withTexts && first !== 0x73) return true;
   if (equals - keyStart > 32) return true;
-  const key = latin1(bytes, keyStart, equals);
+  const key = bytes.toString('latin1', keyStart, equals);
   const isEmpty = equals + 1 === end;
   for (const name of numberKeys) {
     if (name !== key) continue;
-    const value = isEmpty ? undefined : wholeNumber(latin1(bytes, equals + 1, end));
+    const value = isEmpty ? undefined : wholeNumber(bytes.toString('latin1', equals + 1, end));
     if (name === 'size' && !isEmpty && value === undefined) return false;
     into[name] = value;
   }
   if (!withTexts) return true;
   if (key === 'mtime') {
-    const value = Number(latin1(bytes, equals + 1, Math.min(end, equals + 64)));
+    const value = Number(bytes.toString('latin1', equals + 1, Math.min(end, equals + 64)));
     into.mtime = isEmpty || !Number.isFinite(value) ? undefined : value;
   }
   for (const name of textKeys) {
-    if (name === key) into[name] = isEmpty ? undefined : bytes.slice(equals + 1, end);
+    if (name === key) into[name] = isEmpty ? undefined : decodeTarText(bytes, equals + 1, end);
   }
   if (key.startsWith('GNU.sparse.')) {
     into.isSparse = true;
-    if (key === 'GNU.sparse.name') into.path = bytes.slice(equals + 1, end);
+    if (key === 'GNU.sparse.name') into.path = decodeTarText(bytes, equals + 1, end);
   }
   return true;
 }
 
 function isNameKey(key: string): boolean {
   return key === 'path' || key === 'linkpath' || key === 'GNU.sparse.name';
-}
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = '';
-  for (let index = start; index < end; index++) text += String.fromCharCode(bytes[index] as number);
-  return text;
 }
 
 /** A decimal number from 0 to 2^53-1, possibly negative for ids, or undefined. */

@@ -10,6 +10,7 @@ import {
   tarNameBytesMax,
   tarPaxBytesMax,
 } from './tar-fields.ts';
+import { decodeTarString, endOfTarText, joinTarTexts, type TarText, withoutFinalSlashes } from './tar-text.ts';
 
 /** What a member is; `other` is a kind this program does not make (volume labels, dump folders …). */
 export type TarEntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo' | 'other';
@@ -18,8 +19,8 @@ export type TarEntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'char
 export interface TarEntry {
   /** UTF-8 text, invalid bytes replaced; without the slashes that end a folder's. */
   readonly name: string;
-  /** The same as bytes: what a file system wants when the name is not UTF-8. */
-  readonly nameBytes: Uint8Array;
+  /** The same as bytes, where they are not UTF-8: what a file system wants then. */
+  readonly rawName: Uint8Array | undefined;
   readonly type: TarEntryType;
   /** Where its first header (pre-headers counted) begins, in bytes from the start of the tar. */
   readonly headerOffset: number;
@@ -38,7 +39,7 @@ export interface TarEntry {
   /** Seconds since 1970, with the fraction that a pax record gave. */
   readonly modifiedSeconds: number;
   readonly linkName: string;
-  readonly linkNameBytes: Uint8Array;
+  readonly rawLinkName: Uint8Array | undefined;
   readonly deviceMajor: number;
   readonly deviceMinor: number;
 }
@@ -87,8 +88,8 @@ export class TarReader {
   #headerOffset = -1;
   #pax: PaxValues = {};
   readonly #globalPax: PaxValues = {};
-  #longName: Uint8Array | undefined;
-  #longLink: Uint8Array | undefined;
+  #longName: TarText | undefined;
+  #longLink: TarText | undefined;
   #zeroBlocks = 0;
   /** What the next `#wanted` bytes are: a header, a pre-header's contents, or one more block of a sparse map. */
   #expects: 'header' | 'extra' | 'sparse' = 'header';
@@ -96,9 +97,9 @@ export class TarReader {
   #extraFlag = '';
   #extraBytes = 0;
   /** A header whose sparse map goes on in more blocks. */
-  #sparseHeader: Uint8Array | undefined;
+  #sparseHeader: Buffer | undefined;
   /** A wanted piece of which only `#collectedBytes` have come. */
-  #collected = new Uint8Array(512);
+  #collected = Buffer.alloc(512);
   #collectedBytes = 0;
 
   constructor(listener: TarListener) {
@@ -121,7 +122,8 @@ export class TarReader {
   }
 
   /** Takes the next bytes of the tar, any number of them; contents cost nothing to pass over. */
-  push(bytes: Uint8Array): void {
+  push(taken: Uint8Array): void {
+    const bytes = Buffer.from(taken.buffer, taken.byteOffset, taken.byteLength);
     let at = 0;
     while (at < bytes.byteLength) {
       const left = bytes.byteLength - at;
@@ -146,9 +148,9 @@ export class TarReader {
   }
 
   /** Keeps a piece that came split over two calls until it is whole. */
-  #collect(bytes: Uint8Array, at: number, left: number): number {
+  #collect(bytes: Buffer, at: number, left: number): number {
     if (this.#collected.byteLength < this.#wanted) {
-      const grown = new Uint8Array(this.#wanted);
+      const grown = Buffer.alloc(this.#wanted);
       grown.set(this.#collected.subarray(0, this.#collectedBytes));
       this.#collected = grown;
     }
@@ -163,18 +165,18 @@ export class TarReader {
     this.#collectedBytes = 0;
     this.#take(whole, 0, this.#wanted);
     this.#offset += before;
-    if (whole.byteLength > 4096) this.#collected = new Uint8Array(512);
+    if (whole.byteLength > 4096) this.#collected = Buffer.alloc(512);
     return count;
   }
 
   /** Takes a whole wanted piece, which begins at `#offset` in the tar. */
-  #take(bytes: Uint8Array, at: number, length: number): void {
+  #take(bytes: Buffer, at: number, length: number): void {
     if (this.#expects === 'header') this.#takeHeader(bytes, at);
     else if (this.#expects === 'extra') this.#takeExtra(bytes, at);
     else if (bytes[at + 504] === 0 && this.#sparseHeader) this.#member(this.#sparseHeader, 0, this.#offset + length);
   }
 
-  #takeHeader(block: Uint8Array, at: number): void {
+  #takeHeader(block: Buffer, at: number): void {
     if (block[at] === 0 && isZeroBlock(block, at)) {
       this.#zeroBlocks++;
       if (this.#headerOffset >= 0) this.#state = 'lost';
@@ -191,12 +193,12 @@ export class TarReader {
     if (flag === 'x' || flag === 'X' || flag === 'g' || flag === 'L' || flag === 'K')
       this.#expectExtra(block, at, flag);
     else if (flag === 'S' && block[at + 482] !== 0) {
-      this.#sparseHeader = block.slice(at, at + 512);
+      this.#sparseHeader = Buffer.from(block.subarray(at, at + 512));
       this.#expects = 'sparse';
     } else this.#member(block, at, this.#offset + 512);
   }
 
-  #expectExtra(block: Uint8Array, at: number, flag: string): void {
+  #expectExtra(block: Buffer, at: number, flag: string): void {
     const size = readTarNumber(block, at + 124, 12);
     const sizeMax = flag === 'L' || flag === 'K' ? tarNameBytesMax : tarPaxBytesMax;
     if (size === undefined || size < 0 || size > sizeMax) {
@@ -210,7 +212,7 @@ export class TarReader {
     this.#expects = 'extra';
   }
 
-  #takeExtra(bytes: Uint8Array, at: number): void {
+  #takeExtra(bytes: Buffer, at: number): void {
     const withTexts = this.#listener.onEntry !== undefined;
     const end = at + this.#extraBytes;
     if (this.#extraFlag === 'L') this.#longName = readTarText(bytes, at, this.#extraBytes);
@@ -226,7 +228,7 @@ export class TarReader {
   }
 
   /** The headers of a member are complete, and its contents begin at `contentOffset`. */
-  #member(block: Uint8Array, at: number, contentOffset: number): void {
+  #member(block: Buffer, at: number, contentOffset: number): void {
     const flag = String.fromCharCode(block[at + 156] as number);
     const size = this.#pax.size ?? this.#globalPax.size ?? readTarNumber(block, at + 124, 12);
     const ending = Math.max(contentOffset, 0) + (size ?? 0) + 512;
@@ -249,24 +251,25 @@ export class TarReader {
     this.#listener.onExtent?.(contentOffset, sizeBytes);
   }
 
-  #entry(block: Uint8Array, at: number, flag: string, sizeBytes: number, contentOffset: number): TarEntry {
+  #entry(block: Buffer, at: number, flag: string, sizeBytes: number, contentOffset: number): TarEntry {
     const own = this.#pax;
     const all = this.#globalPax;
     const isUstar = startsWithUstar(block, at + 257);
     const text = (start: number, length: number) => readTarText(block, at + start, length);
+    const owner = (start: number): string =>
+      isUstar ? decodeTarString(block, at + start, endOfTarText(block, at + start, 32)) : '';
     const number = (start: number, length: number) => readTarNumber(block, at + start, length) ?? 0;
-    const prefix = text(345, isUstar && block[at + 262] === 0 ? 155 : 0);
-    const fieldName = prefix.byteLength > 0 ? Buffer.concat([prefix, Buffer.from('/'), text(0, 100)]) : text(0, 100);
-    const written = own.path ?? all.path ?? this.#longName ?? fieldName;
-    const endsWithSlash = written.at(-1) === 0x2f;
-    const isOldFolder = (flag === '\0' || flag === '0') && endsWithSlash && sizeBytes === 0;
+    const hasPrefix = isUstar && block[at + 262] === 0 && block[at + 345] !== 0;
+    const fieldName = () => (hasPrefix ? joinTarTexts(text(345, 155), text(0, 100)) : text(0, 100));
+    const written = own.path ?? all.path ?? this.#longName ?? fieldName();
+    const isOldFolder = (flag === '\0' || flag === '0') && written.text.endsWith('/') && sizeBytes === 0;
     const type = isOldFolder ? 'directory' : (typeNames[flag] ?? 'other');
-    const nameBytes = type === 'directory' ? withoutFinalSlashes(written) : written;
-    const linkNameBytes = own.linkpath ?? all.linkpath ?? this.#longLink ?? text(157, 100);
+    const name = type === 'directory' ? withoutFinalSlashes(written) : written;
+    const link = own.linkpath ?? all.linkpath ?? this.#longLink ?? text(157, 100);
     const isDevice = type === 'character' || type === 'block';
     return {
-      name: decode(nameBytes),
-      nameBytes,
+      name: name.text,
+      rawName: name.raw,
       type,
       headerOffset: this.#headerOffset,
       headerBytes: contentOffset - this.#headerOffset,
@@ -275,11 +278,11 @@ export class TarReader {
       mode: number(100, 8) & 0o7777,
       userId: own.uid ?? all.uid ?? number(108, 8),
       groupId: own.gid ?? all.gid ?? number(116, 8),
-      userName: decode(own.uname ?? all.uname ?? text(265, isUstar ? 32 : 0)),
-      groupName: decode(own.gname ?? all.gname ?? text(297, isUstar ? 32 : 0)),
+      userName: own.uname?.text ?? all.uname?.text ?? owner(265),
+      groupName: own.gname?.text ?? all.gname?.text ?? owner(297),
       modifiedSeconds: own.mtime ?? all.mtime ?? number(136, 12),
-      linkName: decode(linkNameBytes),
-      linkNameBytes,
+      linkName: link.text,
+      rawLinkName: link.raw,
       deviceMajor: isUstar && isDevice ? number(329, 8) : 0,
       deviceMinor: isUstar && isDevice ? number(337, 8) : 0,
     };
@@ -295,20 +298,4 @@ function startsWithUstar(block: Uint8Array, at: number): boolean {
     block[at + 3] === 0x61 &&
     block[at + 4] === 0x72
   );
-}
-
-function withoutFinalSlashes(name: Uint8Array): Uint8Array {
-  let end = name.byteLength;
-  while (end > 1 && name[end - 1] === 0x2f) end--;
-  return name.subarray(0, end);
-}
-
-/** UTF-8 text, invalid bytes replaced. Names are short and mostly ASCII: a loop is three times as fast as a decoder. */
-function decode(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) {
-    if (byte >= 0x80) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-    text += String.fromCharCode(byte);
-  }
-  return text;
 }

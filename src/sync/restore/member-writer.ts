@@ -34,9 +34,9 @@ export interface MemberNames {
 
 /** The names of a member. @param entry its headers, when they were read. */
 export function namesOf(member: CatalogueMember, entry: TarEntry | undefined): MemberNames {
-  const name = entry !== undefined && entry.name === member.name ? entry.nameBytes : Buffer.from(member.name);
-  const isSameLink = entry !== undefined && entry.linkName === member.linkName;
-  return { name, linkName: isSameLink ? entry.linkNameBytes : Buffer.from(member.linkName) };
+  const rawName = entry?.name === member.name ? entry.rawName : undefined;
+  const rawLinkName = entry?.linkName === member.linkName ? entry.rawLinkName : undefined;
+  return { name: rawName ?? Buffer.from(member.name), linkName: rawLinkName ?? Buffer.from(member.linkName) };
 }
 
 const stagedName = (source: CatalogueMember): string => `link-${source.headerOffset}`;
