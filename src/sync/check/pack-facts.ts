@@ -1,9 +1,10 @@
 // What the directories say of every needed pack: 4 bytes a chunk, so that ten million chunks take 40 MB.
 import { openPackDirectory } from '../../crypto/sealed-pack.ts';
 import type { FallbackError } from '../../errors/fallback-error.ts';
-import { decodePackHeader, type PackDirectory, packHeaderBytes } from '../../format/pack.ts';
+import { decodePackHeader, type PackDirectory } from '../../format/pack.ts';
 import type { PackRanges } from '../../format/pack-ranges.ts';
 import type { RepositoryStatus } from '../../store/repository-store.ts';
+import { readPackPrefix } from '../read/pack-prefix.ts';
 import type { RunTable } from '../read/run-table.ts';
 import type { RepositorySession } from '../repository-session.ts';
 import type { CheckCounters } from './check-report.ts';
@@ -20,6 +21,8 @@ interface PackFacts {
 /** The directories of packs. */
 export class PackFactsTable {
   readonly #facts = new Map<number, PackFacts>();
+  /** All packs whose directories came, needed or not. */
+  readonly listed: number[] = [];
 
   get size(): number {
     return this.#facts.size;
@@ -72,6 +75,7 @@ export async function readPackFacts(
   Object.assign(counters, { step: 'directories', done: 0, total: needed.size });
   const take = (record: Uint8Array): void => {
     const { number } = decodePackHeader(record);
+    table.listed.push(number);
     if (!needed.has(number) || table.has(number)) return;
     table.add(number, openPackDirectory(keys, record, number).directory);
     counters.done++;
@@ -79,9 +83,8 @@ export async function readPackFacts(
   const ignore = (): void => undefined;
   // A damaged record is met again below, where its pack is known.
   await attempt(async () => {
-    const first = needed.ranges[0]?.first;
-    if (first === undefined) return;
-    for await (const record of repository.directories(first)) await attempt(async () => take(record), ignore);
+    for await (const record of repository.directories(needed.ranges[0]?.first ?? 1))
+      await attempt(async () => take(record), ignore);
   }, ignore);
   for (const number of needed.numbers()) {
     if (table.has(number)) continue;
@@ -94,7 +97,5 @@ export async function readPackFacts(
 }
 
 async function readDirectory({ repository, keys }: RepositorySession, number: number): Promise<PackDirectory> {
-  const header = decodePackHeader(await repository.pack(number, { start: 0, end: packHeaderBytes }));
-  const bytes = await repository.pack(number, { start: 0, end: packHeaderBytes + header.directoryBytes });
-  return openPackDirectory(keys, bytes, number).directory;
+  return openPackDirectory(keys, await readPackPrefix(repository, number), number).directory;
 }

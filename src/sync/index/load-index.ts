@@ -6,6 +6,8 @@ import { isFallbackError } from '../../errors/fallback-error.ts';
 import { decodePackHeader, packContentsBytes, packHeaderBytes } from '../../format/pack.ts';
 import { PackRanges } from '../../format/pack-ranges.ts';
 import type { RepositoryReader, RepositoryStatus } from '../../store/repository-store.ts';
+import { isDamage } from '../read/is-damage.ts';
+import { readPackPrefix } from '../read/pack-prefix.ts';
 import { ChunkIndex, idWords } from './chunk-index.ts';
 import { IndexCache } from './index-cache.ts';
 
@@ -77,6 +79,24 @@ class IndexBuilder {
   }
 }
 
+/** What is over heals another night, and a server that claims to have lost everything holds no push up. */
+const directoriesAskedMax = 10_000;
+
+/** The record of a pack that lacks something: a holed one's own, a lost one's as far as it was kept. @throws network errors. */
+async function damagedRecord(
+  repository: RepositoryReader,
+  status: RepositoryStatus,
+  number: number,
+): Promise<Uint8Array | undefined> {
+  if (!status.holed.has(number)) return await repository.lostDirectory(number);
+  try {
+    return await readPackPrefix(repository, number);
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
 async function readCache(cache: IndexCache, builder: IndexBuilder): Promise<boolean> {
   try {
     for await (const record of cache.records()) builder.add(record);
@@ -119,9 +139,11 @@ export async function loadIndex(
     }
     await cache.flush();
   }
+  let asked = 0;
   for (const number of wanted.healable.numbers()) {
     if (builder.lostDirectories.has(number)) continue;
-    const record = await repository.lostDirectory(number);
+    if (asked++ === directoriesAskedMax) break;
+    const record = await damagedRecord(repository, status, number);
     if (record === undefined) continue;
     try {
       builder.lostDirectories.set(number, openPackDirectory(keys, record, number));

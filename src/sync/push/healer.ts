@@ -1,10 +1,12 @@
 // Heals lost packs: chunks of them that go by in tonight's archives are set aside, and the packs are made again with the
-// same chunks at the same positions, so that the old snapshots which name them are whole again.
+// same chunks at the same positions, so that the old snapshots which name them are whole again. What cannot be done tonight is
+// left for another night: healing never takes away what a pack still has, and never stops a push.
 import { type FileHandle, open as openFile, unlink } from 'node:fs/promises';
 import type { OpenedDirectory } from '../../crypto/sealed-pack.ts';
 import { isFallbackError } from '../../errors/fallback-error.ts';
 import type { LeaseId } from '../../format/ids.ts';
-import { packHeaderBytes } from '../../format/pack.ts';
+import { decodePackHeader, packHeaderBytes } from '../../format/pack.ts';
+import type { PackRanges } from '../../format/pack-ranges.ts';
 import type { RepositoryStatus, RepositoryWriter } from '../../store/repository-store.ts';
 import { idWords } from '../index/chunk-index.ts';
 import type { IndexCache } from '../index/index-cache.ts';
@@ -35,13 +37,17 @@ export class Healer {
   #writing: Promise<void> = Promise.resolve();
   #found = new Map<number, LostChunk[]>();
 
-  /** @param spoolPath a file of its own, removed at the end. */
-  constructor(directories: ReadonlyMap<number, OpenedDirectory>, spoolPath: string) {
+  /**
+   * @param directories of all packs that lack something, as far as they are known; of a holed one it may be that of an earlier revision.
+   * @param lost those of which nothing is left: all of their chunks are wanted, also when they had holes before.
+   * @param spoolPath a file of its own, removed at the end.
+   */
+  constructor(directories: ReadonlyMap<number, OpenedDirectory>, lost: PackRanges, spoolPath: string) {
     this.#directories = directories;
     this.#spoolPath = spoolPath;
     for (const [pack, { directory, header }] of directories) {
       const words = idWords(directory.ids);
-      const wanted = header.hasHoles ? directory.holes : directory.lengths.keys();
+      const wanted = header.hasHoles && !lost.has(pack) ? directory.holes : directory.lengths.keys();
       for (const position of wanted) {
         const chunk: LostChunk = { pack, position, words, word: position * 8, spoolByte: -1 };
         const key = keyOf(words, chunk.word);
@@ -96,10 +102,15 @@ export class Healer {
     this.#writing.catch(() => undefined);
   }
 
-  /** Makes every pack again of which a chunk went by, and sends it. */
+  /** Makes every pack again of which a chunk went by, and sends it. @throws network and server errors. */
   async finish(target: HealTarget): Promise<void> {
     if (this.#pendingBytes > 0) this.#write();
-    await this.#writing;
+    try {
+      await this.#writing;
+    } catch {
+      // No room for the spool.
+      return;
+    }
     for (const pack of [...this.#found.keys()].sort((a, b) => a - b)) await this.#heal(pack, target);
   }
 
@@ -107,18 +118,21 @@ export class Healer {
   async close(): Promise<void> {
     if (this.#spool === undefined) return;
     await this.#writing.catch(() => undefined);
-    await (await this.#spool).close();
+    const spool = await this.#spool.catch(() => undefined);
+    await spool?.close();
     await unlink(this.#spoolPath).catch(() => undefined);
   }
 
   async #heal(pack: number, target: HealTarget): Promise<void> {
     const opened = this.#directories.get(pack);
     if (opened === undefined) return;
-    const { directory, header } = opened;
-    const parts = new Map<number, Uint8Array>();
-    if (header.hasHoles) await this.#readRest(pack, target, parts);
-    for (const chunk of this.#found.get(pack) ?? []) {
-      parts.set(chunk.position, await this.#readSpool(chunk.spoolByte, directory.lengths[chunk.position] ?? 0));
+    const { directory } = opened;
+    // Of a holed pack the server has more than any directory that is kept here may say.
+    const parts = target.status.holed.has(pack) ? await this.#readRest(pack, target) : new Map<number, Uint8Array>();
+    const found = (this.#found.get(pack) ?? []).filter(({ position }) => parts?.has(position) === false);
+    if (parts === undefined || found.length === 0) return;
+    for (const { position, spoolByte } of found) {
+      parts.set(position, await this.#readSpool(spoolByte, directory.lengths[position] ?? 0));
     }
     const holes: number[] = [];
     const contents: Uint8Array[] = [];
@@ -140,16 +154,18 @@ export class Healer {
     await target.repository.putPack(target.leaseId, pack, sealed.parts, sealed.sha256);
     target.cache.append(sealed.parts[0] ?? new Uint8Array(0));
     target.counters.healedPacks++;
-    target.counters.healedChunks += this.#found.get(pack)?.length ?? 0;
+    target.counters.healedChunks += found.length;
     target.counters.packBytesSent += sealed.bytes;
     target.counters.packsSent++;
   }
 
-  /** The chunks that a holed pack still has. */
-  async #readRest(pack: number, target: HealTarget, parts: Map<number, Uint8Array>): Promise<void> {
+  /** The chunks that a holed pack still has; undefined when they cannot be had now, and must not be lost. */
+  async #readRest(pack: number, target: HealTarget): Promise<Map<number, Uint8Array> | undefined> {
+    const parts = new Map<number, Uint8Array>();
     try {
       const source = await target.repository.pack(pack);
-      if (source.byteLength < packHeaderBytes) return;
+      const { directoryBytes } = decodePackHeader(source);
+      const prefix = new Uint8Array(source.subarray(0, packHeaderBytes + directoryBytes));
       const { contents, lengths, holes } = await target.crypto.run({
         kind: 'open',
         number: pack,
@@ -163,8 +179,12 @@ export class Healer {
         parts.set(position, contents.subarray(at, at + length));
         at += length;
       }
+      // The next push knows which chunks it lacks.
+      target.cache.append(prefix);
+      return parts;
     } catch (error) {
       if (!isFallbackError(error)) throw error;
+      return undefined;
     }
   }
 
