@@ -22,7 +22,12 @@ function startTicks(processId: number): string | undefined {
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
 }
 
-const bootId = createHash('sha256').update(readText('/proc/sys/kernel/random/boot_id')).digest('hex').slice(0, 8);
+const bootOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);
+const bootId = bootOf(readText('/proc/sys/kernel/random/boot_id'));
+/** The boot of a process that may not see which one it is. */
+const unknownBoot = bootOf('');
+/** Whether others' processes can be seen: process 1 is always there, and hidden together with them. */
+const seesOthers = startTicks(1) !== undefined;
 const own = `${bootId}-${process.pid}-${startTicks(process.pid) ?? '0'}`;
 
 /** A new temporary name: boot, process and `random` (hexadecimal). */
@@ -30,13 +35,18 @@ export function temporaryName(random: string): string {
   return `${own}-${random}.tmp`;
 }
 
-/** Whether a file by this name may be removed: it is temporary, and the process that made it is gone. */
+/**
+ * Whether a file by this name may be removed: it is temporary, and the process that made it is known to be gone. Where /proc does not
+ * show that, it stays: a leftover takes some room, a wrong guess takes what a living process writes.
+ */
 export function isLeftover(name: string): boolean {
   const match = pattern.exec(name);
   if (match === null) return false;
   const [, boot, processId, ticks] = match;
+  if (boot === unknownBoot || bootId === unknownBoot) return false;
   if (boot !== bootId) return true;
-  return startTicks(Number(processId)) !== ticks;
+  const now = startTicks(Number(processId));
+  return now === undefined ? seesOthers : now !== ticks;
 }
 
 /** Removes what dead processes left in `folder`; returns how many files that were. */

@@ -145,6 +145,8 @@ describe('small operations', () => {
     const otherBoot = `00000000-${process.pid}-${ticks}-ef.tmp`;
     for (const name of [own, dead, otherBoot, 'mine.tmp', 'pack']) await writeFile(at(name), '');
     assert.ok(!isLeftover(own) && isLeftover(dead) && isLeftover(otherBoot) && !isLeftover('mine.tmp'));
+    // Of a process that could not see which boot it is in, nothing is known.
+    assert.ok(!isLeftover(`e3b0c442-${child.pid}-1-ab.tmp`));
     assert.equal(await removeLeftovers(fs, folder), 2);
     assert.deepEqual((await readdir(folder)).sort(), [own, 'mine.tmp', 'pack'].sort());
     child.kill('SIGKILL');

@@ -59,6 +59,8 @@ test('the push makes up for a missed night, at another time each server, and giv
 test('the server is shut in, but may compile', () => {
   const service = read('fallback-serve.service');
   assert.doesNotMatch(service, /^MemoryDenyWriteExecute=/m);
+  // It must see which processes live, and the boot: temporary files of living ones are not leftovers.
+  assert.doesNotMatch(service, /^(ProtectProc|ProcSubset)=/m);
   for (const line of [
     'ProtectSystem=strict',
     'NoNewPrivileges=yes',
