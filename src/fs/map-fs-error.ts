@@ -58,6 +58,11 @@ export function mapFsError(error: unknown, what: string): unknown {
   });
 }
 
+/** Whether the disk itself could not read: a sector that cannot be read is as lost as one that reads wrong. */
+export function isUnreadable(error: unknown): error is FallbackError {
+  return isFallbackError(error, 'IO') && error.details['system'] === 'EIO';
+}
+
 /** Runs `work` and throws what mapFsError makes of its error. */
 export async function withFsErrors<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {

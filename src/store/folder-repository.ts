@@ -7,7 +7,7 @@ import { acquireLease, releaseLease, renewLease } from './leases.ts';
 import { snapshotKey } from './object-keys.ts';
 import { openPack, type PackReading, readDirectories, readLostDirectory } from './pack-reader.ts';
 import { beginPack, type PackSink } from './pack-writer.ts';
-import { isDamage, readSnapshotObject } from './read-object.ts';
+import { isObjectDamage, readSnapshotObject } from './read-object.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import type {
   ByteSpan,
@@ -67,7 +67,7 @@ export class FolderRepository implements RepositoryTakeover {
       const { stored } = await readSnapshotObject(this.context.objects, snapshotKey(this.context.id, number));
       return stored.contents;
     } catch (error) {
-      if (!isDamage(error) && !isFallbackError(error, 'NOT_FOUND')) throw error;
+      if (!isObjectDamage(error) && !isFallbackError(error, 'NOT_FOUND')) throw error;
       throw new FallbackError(
         'DAMAGED',
         `Snapshot ${number} is damaged on the fallback server; other snapshots are not touched by that.`,

@@ -1,6 +1,6 @@
 // A repository's records, made again from its files. Header and trailer of each pack are read, not what lies between:
 // a million packs take minutes, not a day; scrub reads the rest.
-import { isFallbackError } from '../errors/fallback-error.ts';
+import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import { limits } from '../format/limits.ts';
 import { PackRanges } from '../format/pack-ranges.ts';
 import { randomName } from './environment.ts';
@@ -15,7 +15,7 @@ import {
   parseSnapshotName,
   snapshotsPrefix,
 } from './object-keys.ts';
-import { isDamage, readObjectFile, readPackEnds, readSnapshotObject } from './read-object.ts';
+import { isDamage, isObjectDamage, readObjectFile, readPackEnds, readSnapshotObject } from './read-object.ts';
 import { reconcile } from './reconcile.ts';
 import { packRecordOf, snapshotRecordOf } from './record-objects.ts';
 import type { RepositoryContext } from './repository-context.ts';
@@ -49,7 +49,7 @@ async function packFromFile(context: RepositoryContext, key: string): Promise<Pa
       header.repositoryId === context.id && header.number === name.number && header.revision === name.revision;
     if (isRight) return packRecordOf(header, trailer, fileBytes);
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isObjectDamage(error)) throw error;
   }
   await context.objects.quarantine(key, context.prefix);
   return undefined;
@@ -94,7 +94,7 @@ async function importSnapshots(change: MetadataWrite, context: RepositoryContext
         continue;
       }
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!isObjectDamage(error)) throw error;
     }
     await context.objects.quarantine(key, context.prefix);
   }
@@ -115,15 +115,24 @@ function lostRecord(number: number, revision: number): PackRecord {
 }
 
 /**
- * Makes a repository's records from its files, under a new generation.
- * @param onPacks is told now and then how many packs were read. @throws FORMAT_INVALID when repository.json is damaged, IO.
+ * Makes a repository's records from its files, under a new generation. Where repository.json is damaged its files are left as they
+ * are, the audit says so, and the others can be opened.
+ * @param onPacks is told now and then how many packs were read. @returns whether it was done. @throws FORMAT_UNSUPPORTED, IO.
  */
 export async function importRepository(
   change: MetadataWrite,
   context: RepositoryContext,
   onPacks: (count: number) => void,
-): Promise<void> {
-  const old = await readDocument(context);
+): Promise<boolean> {
+  const old = await readDocument(context).catch((error: unknown) => {
+    if (isDamage(error)) return error;
+    throw error;
+  });
+  if (old instanceof FallbackError) {
+    const atMs = context.environment.nowMs();
+    await change.addAudit({ atMs, repositoryId: context.id, event: 'repository unreadable', text: old.message });
+    return false;
+  }
   await change.putRepository({ document: old, lastPack: 0, settledPack: 0 });
   const document = await context.changeDocument(change, { generation: randomName(context.environment) });
   await importSmallObject(change, context, 'configuration', 0);
@@ -140,4 +149,5 @@ export async function importRepository(
   const last = Math.max(lastPack, document.reservedPacks);
   await change.putRepository({ document, lastPack: last, settledPack: last });
   await reconcile(change, context);
+  return true;
 }

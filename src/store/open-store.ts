@@ -144,17 +144,7 @@ async function adoptRepository(context: RepositoryContext): Promise<void> {
   if ((await context.objects.stat(documentKey(context.id))) === undefined) return;
   await context.write(async (change) => {
     if ((await change.repository(context.id)) !== undefined) return;
-    try {
-      await importRepository(change, context, () => undefined);
-    } catch (error) {
-      if (!isFallbackError(error, 'FORMAT_INVALID')) throw error;
-      await change.addAudit({
-        atMs: context.environment.nowMs(),
-        repositoryId: context.id,
-        event: 'repository unreadable',
-        text: error.message,
-      });
-    }
+    await importRepository(change, context, () => undefined);
   });
 }
 

@@ -1,6 +1,7 @@
 // Packs on their way out: whole, in spans, as a stream, or only their directories, one after the other.
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import { decodePackHeader, packHeaderBytes } from '../format/pack.ts';
+import { isUnreadable } from '../fs/map-fs-error.ts';
 import type { PackRecord } from './metadata-store.ts';
 import { packKey, parsePackName, quarantinePrefix } from './object-keys.ts';
 import type { ObjectKey, ObjectReading } from './object-store.ts';
@@ -60,7 +61,9 @@ class OpenPack implements PackReading {
 
   async read(span: ByteSpan): Promise<Uint8Array> {
     this.#check(span);
-    const bytes = await this.#reading.read(span);
+    const bytes = await this.#reading.read(span).catch((error: unknown) => {
+      throw isUnreadable(error) ? damaged(this.#record.number) : error;
+    });
     if (bytes.byteLength !== span.end - span.start) throw damaged(this.#record.number);
     return bytes;
   }
@@ -77,7 +80,7 @@ class OpenPack implements PackReading {
   }
 }
 
-/** Reads a record's file; that it is not there is damage. */
+/** Reads a record's file; that it is not there, or cannot be read, is damage. */
 async function fromFile<Result>(
   context: RepositoryContext,
   { number, revision }: PackRecord,
@@ -86,7 +89,7 @@ async function fromFile<Result>(
   try {
     return await read(packKey(context.id, number, revision));
   } catch (error) {
-    if (isFallbackError(error, 'NOT_FOUND')) throw damaged(number);
+    if (isFallbackError(error, 'NOT_FOUND') || isUnreadable(error)) throw damaged(number);
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import { limits } from '../format/limits.ts';
 import { decodePackHeader, type PackHeader, packHeaderBytes } from '../format/pack.ts';
 import { decodeSnapshotFile, type SnapshotHead } from '../format/snapshot.ts';
+import { isUnreadable } from '../fs/map-fs-error.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import {
   decodeTrailer,
@@ -62,8 +63,13 @@ export async function readPackEnds(objects: ObjectStore, key: ObjectKey): Promis
 }
 
 /** Whether a failed check means that the bytes are bad, rather than that they could not be read now. */
-export function isDamage(error: unknown): boolean {
-  return isFallbackError(error, 'FORMAT_INVALID') || isFallbackError(error, 'LIMIT_EXCEEDED');
+export function isDamage(error: unknown): error is FallbackError {
+  return isFallbackError(error, 'FORMAT_INVALID') || isFallbackError(error, 'LIMIT_EXCEEDED') || isUnreadable(error);
+}
+
+/** The same for packs and snapshots: where repository.json was understood, an unknown version in one of them is a flipped bit. */
+export function isObjectDamage(error: unknown): error is FallbackError {
+  return isDamage(error) || isFallbackError(error, 'FORMAT_UNSUPPORTED');
 }
 
 /** A snapshot's file, verified and taken apart. @throws NOT_FOUND, FORMAT_INVALID, FORMAT_UNSUPPORTED, IO. */

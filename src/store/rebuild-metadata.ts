@@ -1,7 +1,6 @@
 // metadata.sqlite from the files: when it is missing, damaged or of another version. The damaged one is kept beside it.
 import { join } from 'node:path';
 import fse from 'fs-extra';
-import { isFallbackError } from '../errors/fallback-error.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { withFsErrors } from '../fs/map-fs-error.ts';
 import { randomName } from './environment.ts';
@@ -35,14 +34,9 @@ async function importAll(parts: StoreParts, onProgress: (progress: RebuildProgre
     const context = new RepositoryContext(parts, id);
     await parts.metadata.write(async (change) => {
       const entry = { atMs: parts.environment.nowMs(), repositoryId: id };
-      try {
-        await importRepository(change, context, (packs) => onProgress({ repositoryId: id, packs }));
-        await change.addAudit({ ...entry, event: 'records rebuilt', text: 'from the files of the repository' });
-      } catch (error) {
-        // The other repositories must open; this one's files are left as they are.
-        if (!isFallbackError(error, 'FORMAT_INVALID')) throw error;
-        await change.addAudit({ ...entry, event: 'repository unreadable', text: error.message });
-      }
+      const imported = await importRepository(change, context, (packs) => onProgress({ repositoryId: id, packs }));
+      if (!imported) return;
+      await change.addAudit({ ...entry, event: 'records rebuilt', text: 'from the files of the repository' });
     });
   }
 }

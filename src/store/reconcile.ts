@@ -4,7 +4,7 @@ import { equalBytes, toHex } from '../bytes/hex.ts';
 import { limits } from '../format/limits.ts';
 import type { MetadataWrite } from './metadata-store.ts';
 import { packFolderPrefix, packKey, packsPrefix, parsePackFolder, parsePackName, snapshotKey } from './object-keys.ts';
-import { isDamage, readObjectFile, readPackEnds, readSnapshotObject } from './read-object.ts';
+import { isObjectDamage, readObjectFile, readPackEnds, readSnapshotObject } from './read-object.ts';
 import { packRecordOf, recordPack, recordSnapshot, snapshotRecordOf } from './record-objects.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import { openStoredObject, trailerBytes } from './stored-object.ts';
@@ -50,7 +50,7 @@ async function adoptPack(change: MetadataWrite, context: RepositoryContext, numb
     await recordPack(change, context, packRecordOf(header, trailer, fileBytes));
     return true;
   } catch (error) {
-    if (isDamage(error)) return false;
+    if (isObjectDamage(error)) return false;
     throw error;
   }
 }
@@ -77,7 +77,7 @@ async function adoptSnapshot(change: MetadataWrite, context: RepositoryContext):
       return 'adopted';
     }
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isObjectDamage(error)) throw error;
   }
   return (await context.objects.quarantine(key, context.prefix)) ?? 'none';
 }
@@ -95,7 +95,7 @@ async function adoptHead(change: MetadataWrite, context: RepositoryContext): Pro
     await recordSnapshot(change, context, snapshotRecordOf(found, stored, stored.contents.byteLength));
     return true;
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isObjectDamage(error)) throw error;
     return false;
   }
 }

@@ -14,7 +14,7 @@ import { openStoredObject, trailerBytes } from './stored-object.ts';
 
 function reasonOf(error: unknown): string {
   if (isFallbackError(error, 'NOT_FOUND')) return 'its file is missing';
-  if (isFallbackError(error) && isDamage(error)) return error.message;
+  if (isDamage(error)) return error.message;
   throw error;
 }
 

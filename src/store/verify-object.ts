@@ -6,7 +6,7 @@ import { packHeaderBytes } from '../format/pack.ts';
 import type { PackRecord, SnapshotRecord } from './metadata-store.ts';
 import { packKey, snapshotKey } from './object-keys.ts';
 import type { ObjectReading } from './object-store.ts';
-import { isDamage, type PackEnds, readPackEnds, readSnapshotObject } from './read-object.ts';
+import { isObjectDamage, type PackEnds, readPackEnds, readSnapshotObject } from './read-object.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import { type ObjectTrailer, trailerBytes } from './stored-object.ts';
 
@@ -36,9 +36,7 @@ async function hashUpTo(
 /** A verdict for an error that means damage; anything else is thrown on. */
 function verdictOf(error: unknown): Verdict {
   if (isFallbackError(error, 'NOT_FOUND')) return { outcome: 'missing' };
-  // A sector that cannot be read is as lost as one that reads wrong.
-  const unreadable = isFallbackError(error, 'IO') && error.details['system'] === 'EIO';
-  if (isFallbackError(error) && (unreadable || isDamage(error) || error.code === 'FORMAT_UNSUPPORTED')) {
+  if (isObjectDamage(error)) {
     return { outcome: 'damaged', reason: error.message, bytes: 0 };
   }
   throw error;

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RepositoryId } from '../../src/format/ids.ts';
+import type { FileSystem } from '../../src/fs/file-system.ts';
 import type { Environment } from '../../src/store/environment.ts';
 import type { FolderRepository } from '../../src/store/folder-repository.ts';
 import { createStore, openStore } from '../../src/store/open-store.ts';
@@ -80,8 +81,9 @@ export class TemporaryStore {
   }
 
   /** The folder opened once more, as another process would. */
-  open(): Promise<Store> {
-    return openStore({ folder: this.folder, environment: this.environment, options: this.options });
+  open(fileSystem?: FileSystem): Promise<Store> {
+    const { folder, environment, options } = this;
+    return openStore({ folder, environment, options, ...(fileSystem === undefined ? {} : { fileSystem }) });
   }
 
   async reopen(): Promise<void> {

@@ -3,7 +3,7 @@ import { readSync } from 'node:fs';
 import { freeBytes } from '../../bytes/free-bytes.ts';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { limits } from '../../format/limits.ts';
-import { mapFsError } from '../../fs/map-fs-error.ts';
+import { isUnreadable, mapFsError } from '../../fs/map-fs-error.ts';
 
 /** A pack's file, open in this process. */
 export interface PackFile {
@@ -56,6 +56,9 @@ function readPiece(number: number, descriptor: number, buffer: Uint8Array, at: n
   try {
     return readSync(descriptor, buffer, at, bytes, at);
   } catch (error) {
-    throw mapFsError(error, `read pack ${number}`);
+    const failure = mapFsError(error, `read pack ${number}`);
+    if (!isUnreadable(failure)) throw failure;
+    const text = `Pack ${number} is damaged on the fallback server: the disk cannot read its file.`;
+    throw new FallbackError('DAMAGED', text, { details: { pack: number } });
   }
 }
