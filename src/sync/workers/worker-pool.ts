@@ -16,6 +16,8 @@ interface Thread {
   readonly worker: Worker;
   readonly waiting: Map<number, Waiting>;
   load: number;
+  /** Why it ended by itself: what is asked of it later fails too, since nobody would answer. */
+  failure: FallbackError | undefined;
 }
 
 interface Answer {
@@ -74,23 +76,25 @@ function givenBy(task: CryptoTask): ArrayBuffer[] {
 /** A pool of threads that share the memory of the tasks' buffers where it is shared memory. */
 export class WorkerPool implements CryptoRunner {
   readonly #keys: WorkerKeys;
+  readonly #script: URL;
   readonly #threadsMax: number;
   readonly #threads: Thread[] = [];
   #nextId = 1;
   #closed = false;
 
-  /** @param threadsMax at least 1; usually the number of cores. */
-  constructor(keys: WorkerKeys, threadsMax: number) {
+  /** @param threadsMax at least 1; usually the number of cores. @param script another one for tests. */
+  constructor(keys: WorkerKeys, threadsMax: number, script = new URL('./crypto-worker.ts', import.meta.url)) {
     this.#keys = keys;
+    this.#script = script;
     this.#threadsMax = Math.max(1, threadsMax);
   }
 
   #start(): Thread {
-    const worker = new Worker(new URL('./crypto-worker.ts', import.meta.url), {
+    const worker = new Worker(this.#script, {
       workerData: this.#keys,
       resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8 },
     });
-    const thread: Thread = { worker, waiting: new Map(), load: 0 };
+    const thread: Thread = { worker, waiting: new Map(), load: 0, failure: undefined };
     worker.on('message', (answer: Answer) => {
       const waiting = thread.waiting.get(answer.id);
       if (waiting === undefined) return;
@@ -108,11 +112,9 @@ export class WorkerPool implements CryptoRunner {
       }
     });
     const fail = (cause: unknown): void => {
-      for (const waiting of thread.waiting.values()) {
-        waiting.reject(
-          new FallbackError('INTERNAL', 'A worker thread ended unexpectedly; nothing was published.', { cause }),
-        );
-      }
+      const message = 'A worker thread ended unexpectedly; nothing was published.';
+      thread.failure ??= new FallbackError('INTERNAL', message, { cause });
+      for (const waiting of thread.waiting.values()) waiting.reject(thread.failure);
       thread.waiting.clear();
     };
     worker.on('error', fail);
@@ -138,6 +140,7 @@ export class WorkerPool implements CryptoRunner {
   run<Task extends CryptoTask>(task: Task, affinity?: number): Promise<CryptoResult<Task>> {
     if (this.#closed) return Promise.reject(new FallbackError('INTERRUPTED', 'The run was stopped.'));
     const thread = this.#pick(affinity);
+    if (thread.failure !== undefined) return Promise.reject(thread.failure);
     const id = this.#nextId++;
     const weight = weightOf(task);
     thread.load += weight;
