@@ -6,7 +6,7 @@ import type { CatalogueMember } from '../../format/catalogue.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
 import { mapFsError, withFsErrors } from '../../fs/map-fs-error.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
-import { type TarEntry, TarReader } from '../../tar/tar-reader.ts';
+import type { TarEntry } from '../../tar/tar-reader.ts';
 import { ArchiveReader } from '../read/archive-reader.ts';
 import { CatalogueReader } from '../read/catalogue-reader.ts';
 import { isDamage } from '../read/is-damage.ts';
@@ -14,6 +14,7 @@ import { PackReader } from '../read/pack-reader.ts';
 import type { SpanReader } from '../read/span-reader.ts';
 import type { RepositorySession } from '../repository-session.ts';
 import { checkFreeSpace } from './free-space.ts';
+import { parseHeaders, readHeaders } from './member-headers.ts';
 import { MemberWriter, type MemberWriterOptions, namesOf } from './member-writer.ts';
 import { type PlannedMember, planMembers, type Selection, selectMembers } from './plan-members.ts';
 import { TargetTree } from './target-tree.ts';
@@ -248,39 +249,4 @@ class Extraction {
     const bytes = await this.#reader.read(member.headerOffset, member.headerOffset + member.headerBytes);
     return parseHeaders(bytes, member);
   }
-}
-
-/** Takes a member's headers off the start of its pieces. */
-async function readHeaders(
-  pieces: AsyncGenerator<Uint8Array>,
-  member: CatalogueMember,
-): Promise<{ entry: TarEntry; rest: Uint8Array }> {
-  const headers = new Uint8Array(member.headerBytes);
-  let at = 0;
-  for (;;) {
-    const { value, done } = await pieces.next();
-    if (done === true) throw new FallbackError('DAMAGED', 'The archive ends inside its headers.');
-    const taken = Math.min(value.byteLength, headers.byteLength - at);
-    headers.set(value.subarray(0, taken), at);
-    at += taken;
-    if (at < headers.byteLength) continue;
-    const entry = parseHeaders(headers, member);
-    if (entry.isSparse) {
-      throw new FallbackError('FORMAT_UNSUPPORTED', 'It is stored as a sparse file’s map and pieces.', {
-        hint: 'Restore the archive whole, and take it out with tar.',
-      });
-    }
-    return { entry, rest: value.subarray(taken) };
-  }
-}
-
-/** @throws DAMAGED when a member's headers are not what the catalogue says. */
-function parseHeaders(bytes: Uint8Array, member: CatalogueMember): TarEntry {
-  const entries: TarEntry[] = [];
-  new TarReader({ onEntry: (entry) => entries.push(entry) }).push(bytes);
-  const entry = entries[0];
-  if (entry === undefined || entry.headerBytes !== member.headerBytes || entry.sizeBytes !== member.sizeBytes) {
-    throw new FallbackError('DAMAGED', 'Its headers are not what the catalogue says.');
-  }
-  return entry;
 }

@@ -10,6 +10,7 @@ import { PackReader } from '../read/pack-reader.ts';
 import type { RepositorySession } from '../repository-session.ts';
 import { checkDigest } from './archive-file.ts';
 import { findFileMember } from './find-file-member.ts';
+import { readHeaders } from './member-headers.ts';
 import type { RestoreCounters } from './restore-archive.ts';
 
 export interface StreamOptions {
@@ -72,15 +73,15 @@ export async function restoreArchiveToStream(options: StreamOptions): Promise<vo
 /**
  * Writes the contents of one file member to a stream; a hard link gives the file that it means.
  * @param path of the member, as `ls` shows it.
- * @throws NOT_FOUND (with near names), USAGE (not a file), and what restoreArchiveToStream throws.
+ * @throws NOT_FOUND (with near names), USAGE (not a file), FORMAT_UNSUPPORTED (stored as a sparse file's pieces), and what
+ * restoreArchiveToStream throws.
  */
 export async function extractToStream(options: StreamOptions & { readonly path: string }): Promise<void> {
   const packs = new PackReader(options.session);
   const { archive, path, counters, signal } = options;
   const member = await findFileMember(new CatalogueReader(packs, archive), path);
   const reader = await ArchiveReader.open(packs, archive.recipe);
-  const start = member.headerOffset + member.headerBytes;
-  const end = start + member.sizeBytes;
+  const end = member.headerOffset + member.headerBytes + member.sizeBytes;
   if (end > archive.recipe.lengthBytes) {
     throw new FallbackError('ARCHIVE_UNREADABLE', `The archive ${archive.name} was cut off inside ${member.name}.`, {
       hint: 'It was so when it was pushed. Restore the member from another snapshot.',
@@ -88,5 +89,16 @@ export async function extractToStream(options: StreamOptions & { readonly path: 
   }
   counters.totalBytes += member.sizeBytes;
   const spans = reader.spans({ signal });
-  await new StreamWriter(options).writeAll(spans.pieces(spans.add(start, end)), () => undefined);
+  const pieces = spans.pieces(spans.add(member.headerOffset, end));
+  try {
+    const { rest } = await readHeaders(pieces, member);
+    await new StreamWriter(options).writeAll(startingWith(rest, pieces), () => undefined);
+  } finally {
+    await pieces.return(undefined);
+  }
+}
+
+async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (first.byteLength > 0) yield first;
+  yield* pieces;
 }

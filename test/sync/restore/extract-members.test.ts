@@ -275,6 +275,34 @@ test('one file to a stream: the last of its name, hard links followed', async ()
   });
 });
 
+test('a sparse member goes to no stream: what is stored are its pieces', { skip: !hasTar }, async () => {
+  await inFolder(async (source) => {
+    await writeFile(join(source, 'plain'), 'as it is');
+    execFileSync('sh', ['-c', 'truncate -s 3M disk.img; printf piece | dd of=disk.img bs=1 seek=1M conv=notrunc'], {
+      cwd: source,
+      stdio: 'ignore',
+    });
+    for (const format of ['gnu', 'posix']) {
+      const args = ['-S', `--format=${format}`, '-c', 'plain', 'disk.img'];
+      await withArchive(execFileSync('tar', args, { cwd: source }), async (session, archive) => {
+        let bytes = '';
+        const stream = new Writable({
+          write(piece: Buffer, _encoding, done) {
+            bytes += piece.toString();
+            done();
+          },
+        });
+        const read = (path: string) =>
+          extractToStream({ session, archive, stream, path, counters: newRestoreCounters() });
+        await assert.rejects(read('disk.img'), (error) => isFallbackError(error, 'FORMAT_UNSUPPORTED'));
+        assert.equal(bytes, '');
+        await read('plain');
+        assert.equal(bytes, 'as it is');
+      });
+    }
+  });
+});
+
 test('a lost pack costs the members that lie in it, and no others', async () => {
   const entries: TarEntryInput[] = Array.from({ length: 12 }, (_, index) => [`f${index}`, noise(120_000, index + 1)]);
   await withArchive(tarOf(entries), async (session, archive, { repository }) => {
