@@ -1,12 +1,13 @@
 // check: proves that every snapshot is complete, and, as far as asked, that it can be rebuilt. Damage never ends it half way:
 // all of it is gathered in the report.
+import { PackRanges } from '../../format/pack-ranges.ts';
 import { PackReader } from '../read/pack-reader.ts';
 import type { RepositorySession } from '../repository-session.ts';
 import { findAffected } from './affected-archives.ts';
 import { checkArchives } from './check-archives.ts';
 import { readPacks, rebuildArchives, samplePacks } from './check-data.ts';
 import type { CheckCounters, CheckReport } from './check-report.ts';
-import { checkConfiguration, checkSnapshots } from './check-snapshots.ts';
+import { checkConfiguration, checkSnapshots, listSnapshots, type OpenedSnapshots } from './check-snapshots.ts';
 import { Findings } from './findings.ts';
 import { readPackFacts } from './pack-facts.ts';
 
@@ -29,14 +30,16 @@ export async function checkRepository(options: CheckOptions): Promise<CheckRepor
   const { session, counters, signal, readDataPercent } = options;
   const findings = new Findings(counters);
   const packs = new PackReader(session, cacheBytes, findings);
-  const status = await session.repository.status();
   await checkConfiguration(session, findings);
-  const opened = await checkSnapshots(session, status, findings, counters);
+  const { status, summaries } = await listSnapshots(session);
+  const opened = await checkSnapshots(session, status, summaries, findings, counters);
   const facts = await readPackFacts(session, status, opened.packs, findings, counters);
   const surplus = await checkArchives(opened, packs, facts, findings, counters, signal);
   let rebuilt = { archives: 0, bytes: 0 };
   if (readDataPercent > 0) {
-    const numbers = samplePacks(opened.packs.union(status.present), readDataPercent, session.environment.randomBytes);
+    // Of packs that no snapshot needs yet, those whose directories came: a server may claim any number of them.
+    const packNumbers = opened.packs.union(PackRanges.fromNumbers(facts.listed));
+    const numbers = samplePacks(packNumbers, readDataPercent, session.environment.randomBytes);
     Object.assign(counters, { step: 'data', done: 0, total: numbers.length });
     const newest = opened.snapshots[0];
     if (readDataPercent >= 100 && newest !== undefined) {
@@ -44,6 +47,7 @@ export async function checkRepository(options: CheckOptions): Promise<CheckRepor
     }
     await readPacks(session, numbers, findings, counters, signal);
   }
+  await forgetDeleted(session, opened, findings);
   if (findings.hasDamagedPacks) await findAffected(opened.archives, packs, facts, findings, counters);
   return {
     snapshotsChecked: opened.snapshots.length,
@@ -57,4 +61,25 @@ export async function checkRepository(options: CheckOptions): Promise<CheckRepor
     problems: findings.problems(),
     surplus,
   };
+}
+
+/**
+ * Retention goes on meanwhile: what only snapshots needed that it deleted since they were listed is not missed. It never deletes the
+ * newest: were that one left out, a store could take back whatever is found.
+ */
+async function forgetDeleted(
+  { repository }: RepositorySession,
+  opened: OpenedSnapshots,
+  findings: Findings,
+): Promise<void> {
+  if (findings.isEmpty) return;
+  const newest = opened.listed[0];
+  const listed = new Set<number>((await repository.snapshots()).map(({ number }) => number));
+  if (newest !== undefined) listed.add(newest);
+  const still = opened.snapshots.filter(({ number }) => listed.has(number));
+  const needed = PackRanges.from(still.flatMap(({ packs }) => packs.ranges));
+  findings.forget(
+    (pack) => needed.has(pack),
+    (snapshot) => listed.has(snapshot),
+  );
 }

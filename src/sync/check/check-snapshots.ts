@@ -32,6 +32,8 @@ export interface CheckedSnapshot {
 
 /** All snapshots that open. */
 export interface OpenedSnapshots {
+  /** Numbers of all that were listed, the newest first, whether they open or not. */
+  readonly listed: readonly number[];
   readonly snapshots: readonly CheckedSnapshot[];
   readonly archives: readonly DistinctArchive[];
   readonly archivesChecked: number;
@@ -46,14 +48,31 @@ function keyOf(archive: SnapshotArchive): string {
   return createHash('sha256').update(writer.finish()).digest('base64');
 }
 
+/** What the store lists, the newest first, and its status at that moment. */
+export interface Listing {
+  readonly status: RepositoryStatus;
+  readonly summaries: readonly SnapshotSummary[];
+}
+
+const listingsMax = 3;
+
+/** Lists the snapshots; again, when one was pushed between the two questions. @throws network errors. */
+export async function listSnapshots({ repository }: RepositorySession): Promise<Listing> {
+  for (let listings = 1; ; listings++) {
+    const status = await repository.status();
+    const summaries = [...(await repository.snapshots())].sort((a, b) => b.number - a.number);
+    if (isNewest(status, summaries[0]) || listings === listingsMax) return { status, summaries };
+  }
+}
+
 /** Opens all snapshots, the newest first, and checks the chain between them. @throws network errors. */
 export async function checkSnapshots(
   session: RepositorySession,
   status: RepositoryStatus,
+  summaries: readonly SnapshotSummary[],
   findings: Findings,
   counters: CheckCounters,
 ): Promise<OpenedSnapshots> {
-  const summaries = [...(await session.repository.snapshots())].sort((a, b) => b.number - a.number);
   const byNumber = new Map(summaries.map((summary) => [summary.number as number, summary]));
   counters.total = summaries.length;
   const distinct = new Map<string, DistinctArchive>();
@@ -79,7 +98,8 @@ export async function checkSnapshots(
   }
   checkHead(status, summaries, findings);
   const packs = PackRanges.from(snapshots.flatMap((snapshot) => snapshot.packs.ranges));
-  return { snapshots, archives: [...distinct.values()], archivesChecked, packs };
+  const listed = summaries.map(({ number }) => number);
+  return { listed, snapshots, archives: [...distinct.values()], archivesChecked, packs };
 }
 
 /** A snapshot must chain to the one before, as long as retention has kept that. */
@@ -94,10 +114,15 @@ function checkChain(
   findings.add('TRUST_FORK', message, { snapshot: head.number });
 }
 
-function checkHead({ head }: RepositoryStatus, summaries: readonly SnapshotSummary[], findings: Findings): void {
+function isNewest({ head }: RepositoryStatus, newest: SnapshotSummary | undefined): boolean {
+  if (head === undefined || newest === undefined) return head === newest;
+  return head.number === newest.number && equalBytes(head.sha256, newest.sha256);
+}
+
+function checkHead(status: RepositoryStatus, summaries: readonly SnapshotSummary[], findings: Findings): void {
+  const { head } = status;
   const newest = summaries[0];
-  if (head?.number === newest?.number && (head === undefined || equalBytes(head.sha256, newest?.sha256 ?? head.sha256)))
-    return;
+  if (isNewest(status, newest)) return;
   const said = head === undefined ? 'no snapshot' : `snapshot ${head.number} (${toHex(head.sha256).slice(0, 12)})`;
   findings.add('TRUST_FORK', `The store says that ${said} is the newest, but lists ${newest?.number ?? 'none'}.`);
 }

@@ -10,6 +10,8 @@ interface PackProblem {
   readonly affected: AffectedArchive[];
   /** Whether only some of its chunks are missing. */
   readonly isReadable: boolean;
+  /** Whether the store knows of no such pack: retention may have deleted it. */
+  readonly isGone: boolean;
 }
 
 type Place = Partial<Pick<CheckProblem, 'snapshot' | 'archive' | 'pack' | 'affected'>>;
@@ -19,7 +21,7 @@ export class Findings implements PackListener {
   readonly packsRead = new Set<number>();
   packBytesRead = 0;
   readonly #counters: CheckCounters;
-  readonly #problems: CheckProblem[] = [];
+  #problems: CheckProblem[] = [];
   readonly #packs = new Map<number, PackProblem>();
   readonly #packErrors = new Set<unknown>();
 
@@ -40,16 +42,17 @@ export class Findings implements PackListener {
     const isLost = error.code === 'NOT_FOUND';
     const known = this.#packs.get(number);
     if (known?.isReadable === true && this.#packs.delete(number)) this.#counters.problems--;
-    this.addPack(number, isLost ? 'DAMAGED' : error.code, isLost ? `Pack ${number} is lost.` : error.message, false);
+    const message = isLost ? `Pack ${number} is lost.` : error.message;
+    this.addPack(number, isLost ? 'DAMAGED' : error.code, message, false, isLost);
   }
 
   /**
    * Notes that a pack is lost or damaged, unless that is known.
    * @param isReadable whether it opens, and only lacks something that is needed.
    */
-  addPack(number: number, code: ErrorCode, message: string, isReadable: boolean): void {
+  addPack(number: number, code: ErrorCode, message: string, isReadable: boolean, isGone = false): void {
     if (this.#packs.has(number)) return;
-    this.#packs.set(number, { code, message, affected: [], isReadable });
+    this.#packs.set(number, { code, message, affected: [], isReadable, isGone });
     this.#counters.problems++;
   }
 
@@ -70,6 +73,20 @@ export class Findings implements PackListener {
   /** Notes an error, unless it comes from a pack that is noted already. */
   addError(error: FallbackError, place: Place): void {
     if (!this.#packErrors.has(error)) this.add(error.code, error.message, place);
+  }
+
+  get isEmpty(): boolean {
+    return this.#packs.size === 0 && this.#problems.length === 0;
+  }
+
+  /** Takes back what was found of snapshots that are listed no more, and of packs that are gone and not needed. */
+  forget(isNeeded: (pack: number) => boolean, isListed: (snapshot: number) => boolean): void {
+    for (const [number, { isGone }] of this.#packs) if (isGone && !isNeeded(number)) this.#packs.delete(number);
+    this.#problems = this.#problems.filter(({ snapshot, affected }) => {
+      const concerned = [...(snapshot === undefined ? [] : [snapshot]), ...affected.flatMap((one) => one.snapshots)];
+      return concerned.length === 0 || concerned.some(isListed);
+    });
+    this.#counters.problems = this.#packs.size + this.#problems.length;
   }
 
   isPackDamaged(number: number): boolean {

@@ -9,6 +9,7 @@ import { sealSnapshot } from '../../../src/crypto/sealed-snapshot.ts';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { PackRanges } from '../../../src/format/pack-ranges.ts';
 import type { Run } from '../../../src/format/recipe.ts';
+import { decodeSnapshotFile } from '../../../src/format/snapshot.ts';
 import { type CheckReport, newCheckCounters } from '../../../src/sync/check/check-report.ts';
 import { checkRepository } from '../../../src/sync/check/check-repository.ts';
 import { RunTable } from '../../../src/sync/read/run-table.ts';
@@ -362,4 +363,73 @@ test('every bit of every file, flipped: check names the file, restore gives noth
   assert.deepEqual(await readdir(dirname(path)), []);
   await rm(dirname(path), { recursive: true });
   assert.ok(flips > 5000, `${flips} flips`);
+});
+
+test('what retention deletes while a check goes on is not missed', async () => {
+  const fixture = await pushNights([
+    { app: noise(400_000, 1), old: noise(1_500_000, 2) },
+    { app: noise(400_000, 1), next: noise(300_000, 3) },
+  ]);
+  const { repository, secret } = fixture;
+  const { snapshots, pack } = repository;
+  let deleted: number[] = [];
+  /** The first snapshot goes, with the packs that only it needs, when the first pack is asked for. */
+  const deleteFirst = async (): Promise<void> => {
+    if (deleted.length > 0) return;
+    const [first, second] = repository.files.map((file) => decodeSnapshotFile(file).head.packs);
+    deleted = [...(first ?? PackRanges.empty).minus(second ?? PackRanges.empty).numbers()];
+    assert.ok(deleted.length > 0);
+    for (const number of deleted) repository.packs.delete(number);
+    repository.snapshots = async () => (await snapshots.call(repository)).slice(1);
+  };
+  repository.pack = async (number, span) => {
+    await deleteFirst();
+    return await pack.call(repository, number, span);
+  };
+  const report = await withQuickSession(repository, secret, (session) => check(session, 100));
+  assert.ok(deleted.length > 0);
+  assert.deepEqual(report.problems, []);
+  // What a snapshot that is still there needs is missed as ever.
+  for (const number of [...repository.packs.keys()].slice(0, 1)) repository.packs.delete(number);
+  assert.ok((await checkNow(fixture, 100)).problems.length > 0);
+});
+
+test('a snapshot that is pushed between two questions of a check is no fork', async () => {
+  const fixture = await pushNights([{ app: noise(50_000, 1) }]);
+  const { repository, secret } = fixture;
+  const { snapshots } = repository;
+  let isPushed = false;
+  repository.snapshots = async () => {
+    if (!isPushed) {
+      isPushed = true;
+      await pushNights([{ app: noise(50_000, 2) }], fixture);
+    }
+    return await snapshots.call(repository);
+  };
+  const report = await withQuickSession(repository, secret, (session) => check(session));
+  assert.ok(isPushed);
+  assert.deepEqual([report.problems, report.snapshotsChecked], [[], 2]);
+});
+
+test('a server that claims to have any number of packs costs no memory', async () => {
+  const fixture = await pushNights([{ app: noise(400_000, 1) }]);
+  const { repository } = fixture;
+  const status = repository.status.bind(repository);
+  repository.status = async () => ({
+    ...(await status()),
+    present: PackRanges.from([{ first: 1, last: 2 ** 40 - 1 }]),
+  });
+  for (const percent of [1, 100]) assert.deepEqual((await checkNow(fixture, percent)).problems, []);
+});
+
+test('a store cannot take back what is found of its newest snapshot by listing it no more', async () => {
+  const fixture = await pushNights([{ app: noise(300_000, 1) }, { app: noise(300_000, 2) }]);
+  const { repository, secret } = fixture;
+  const { snapshots } = repository;
+  const second = decodeSnapshotFile(repository.files[1] ?? new Uint8Array(0)).head.packs;
+  for (const number of second.numbers()) repository.packs.delete(number);
+  let lists = 0;
+  repository.snapshots = async () => (await snapshots.call(repository)).slice(0, ++lists > 1 ? 1 : 2);
+  const report = await withQuickSession(repository, secret, (session) => check(session, 100));
+  assert.ok(lists > 1 && report.problems.length > 0);
 });
