@@ -129,6 +129,8 @@ export interface MetadataRead {
   smallObjects(id: RepositoryId): Promise<readonly SmallObjectRecord[]>;
   /** The newest entries, newest first. */
   audit(count: number): Promise<readonly AuditEntry[]>;
+  /** When the audit last noted one of these events of a repository. */
+  lastAudit(id: RepositoryId, events: readonly string[]): Promise<number | undefined>;
   clock(): Promise<ClockRecord | undefined>;
   scrub(id: RepositoryId): Promise<ScrubRecord | undefined>;
 }

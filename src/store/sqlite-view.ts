@@ -156,6 +156,13 @@ export class SqliteRead implements MetadataRead {
     return this.db.all('SELECT * FROM audit ORDER BY key DESC LIMIT ?', count).map(auditFrom);
   }
 
+  async lastAudit(id: RepositoryId, events: readonly string[]): Promise<number | undefined> {
+    const marks = events.map(() => '?').join(', ');
+    const sql = `SELECT at FROM audit WHERE id = ? AND event IN (${marks}) ORDER BY key DESC LIMIT 1`;
+    const row = this.db.get(sql, id, ...events);
+    return row === undefined ? undefined : numberIn(row, 'at');
+  }
+
   async clock(): Promise<ClockRecord | undefined> {
     const row = this.db.get('SELECT * FROM clock');
     if (row === undefined) return undefined;

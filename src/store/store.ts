@@ -133,6 +133,11 @@ export class Store {
     return this.#parts.metadata.read((view) => view.audit(count));
   }
 
+  /** When the audit last noted one of these events of a repository. */
+  lastAudit(id: RepositoryId, events: readonly string[]): Promise<number | undefined> {
+    return this.#parts.metadata.read((view) => view.lastAudit(id, events));
+  }
+
   /**
    * A lock on the folder that ends with this process: `serve` keeps a second server out, `maintenance` a second retention or scrub.
    * @throws STORE_LOCKED, naming the holder.

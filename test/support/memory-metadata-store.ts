@@ -152,6 +152,10 @@ class MemoryView implements MetadataWrite {
     return this.#tables.audit.toReversed().slice(0, count);
   }
 
+  async lastAudit(id: RepositoryId, events: readonly string[]): Promise<number | undefined> {
+    return this.#tables.audit.findLast((one) => one.repositoryId === id && events.includes(one.event))?.atMs;
+  }
+
   async clock(): Promise<ClockRecord | undefined> {
     return this.#tables.clock;
   }
