@@ -115,21 +115,34 @@ async function step(
   return undefined;
 }
 
-/** Step 2 for some snapshots. */
+/** Step 2 for some snapshots; those that were pinned or taken back since they were planned are left alone. */
 async function deleteSnapshots(
   context: RepositoryContext,
   numbers: readonly number[],
+  policy: RetentionPolicy,
+  deleted: number[],
 ): Promise<RetentionPause | undefined> {
-  return await step(
+  const marked: number[] = [];
+  const paused = await step(
     context,
     async (change) => {
-      for (const number of numbers) await change.markSnapshot(context.id, number);
-      return numbers.map((number) => snapshotKey(context.id, number));
+      const { pins } = (await context.state(change)).document;
+      for (const number of numbers) {
+        const snapshot = await change.snapshot(context.id, number);
+        // Without a grace time nothing was given one, and nothing can be taken back.
+        const isTakenBack = policy.graceDays > 0 && snapshot?.deletedAfterMs === undefined;
+        if (snapshot?.state !== 'deleting' && (isTakenBack || pins.includes(number))) continue;
+        await change.markSnapshot(context.id, number);
+        marked.push(number);
+      }
+      return marked.map((number) => snapshotKey(context.id, number));
     },
     async (change) => {
-      for (const number of numbers) await change.deleteSnapshot(context.id, number);
+      for (const number of marked) await change.deleteSnapshot(context.id, number);
     },
   );
+  if (paused === undefined) deleted.push(...marked);
+  return paused;
 }
 
 /** Records of the range that are marked: their files may be there, or gone already. */
@@ -177,7 +190,7 @@ interface Deleted {
   readonly paused: RetentionPause | undefined;
 }
 
-async function deleteDue(context: RepositoryContext, plan: RetentionPlan): Promise<Deleted> {
+async function deleteDue(context: RepositoryContext, plan: RetentionPlan, policy: RetentionPolicy): Promise<Deleted> {
   const snapshots: number[] = [];
   const packs: number[] = [];
   const done = (paused: RetentionPause | undefined): Deleted => ({
@@ -186,9 +199,8 @@ async function deleteDue(context: RepositoryContext, plan: RetentionPlan): Promi
     paused,
   });
   for (const batch of batches(plan.dueSnapshots, snapshotsPerStep)) {
-    const paused = await deleteSnapshots(context, batch);
+    const paused = await deleteSnapshots(context, batch, policy, snapshots);
     if (paused !== undefined) return done(paused);
-    snapshots.push(...batch);
   }
   for (const batch of batches(plan.duePacks.numbers(), packsPerStep)) {
     const paused = await deletePacks(context, PackRanges.fromNumbers(batch));
@@ -252,7 +264,7 @@ export async function applyRetention(
   const before = await storedBytes(context);
   const deleted =
     first.paused === undefined
-      ? await deleteDue(context, first.plan)
+      ? await deleteDue(context, first.plan, first.policy)
       : { snapshots: [], packs: PackRanges.empty, paused: first.paused };
   const bytesFreed = Math.max(0, before - (await storedBytes(context)));
   const report: RetentionReport = {

@@ -258,4 +258,28 @@ describe('retention', () => {
       await second.close();
     }
   });
+
+  test('a snapshot that is pinned while a run deletes stays', async () => {
+    await pushNights(8);
+    const repository = await temporary.repository();
+    const { dropped } = await applyRetention(repository);
+    await pushNights(6);
+    const [first, second] = dropped.map(({ number }) => number);
+    assert.ok(first !== undefined && second !== undefined);
+    const { context } = repository;
+    const write = context.write.bind(context);
+    let writes = 0;
+    // The first change plans, the second marks.
+    const writeOrPin = async (...args: Parameters<typeof write>): Promise<unknown> => {
+      if (++writes === 2) await pinSnapshot(repository, second);
+      return await write(...args);
+    };
+    Object.assign(context, { write: writeOrPin });
+    const report = await applyRetention(repository);
+    Reflect.deleteProperty(context, 'write');
+    assert.ok(report.deletedSnapshots.includes(first) && !report.deletedSnapshots.includes(second));
+    assert.ok((await repository.snapshot(parseSnapshotNumber(second))).byteLength > 0);
+    assert.deepEqual((await scrubRepository(repository)).damage, []);
+    assert.ok((await repository.snapshots()).every(({ packsDamaged }) => packsDamaged.isEmpty));
+  });
 });
