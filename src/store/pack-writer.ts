@@ -59,6 +59,7 @@ class PackWriter implements PackSink {
   #head: Uint8Array = new Uint8Array(0);
   #header: PackHeader | undefined;
   #draft: ObjectDraft | undefined;
+  #isAborted = false;
   #receivedBytes = 0;
   #renewedAtMs: number;
 
@@ -125,6 +126,10 @@ class PackWriter implements PackSink {
       this.#draft = await context.objects.begin(context.prefix);
     } catch (error) {
       throw serverFull(error);
+    }
+    if (this.#isAborted) {
+      await this.abort();
+      throw new FallbackError('INTERRUPTED', `Pack ${this.#number} was given up while it began.`);
     }
     return header;
   }
@@ -227,6 +232,7 @@ class PackWriter implements PackSink {
   }
 
   async abort(): Promise<void> {
+    this.#isAborted = true;
     const draft = this.#draft;
     this.#draft = undefined;
     await draft?.discard();

@@ -206,4 +206,20 @@ describe('a store', () => {
     await sink.abort();
     assert.deepEqual(await readdir(join(temporary.folder, 'repositories', temporary.paired.id, 'tmp')), []);
   });
+
+  test('no temporary file is left of a pack that was given up while it began', async () => {
+    const repository = await temporary.repository();
+    const writer = await TestWriter.begin(repository);
+    const sink = await repository.beginPack(writer.leaseId, writer.next);
+    const { objects } = repository.context;
+    const begin = objects.begin.bind(objects);
+    const beginAborted = async (prefix: string): Promise<unknown> => {
+      await sink.abort();
+      return await begin(prefix);
+    };
+    Object.assign(objects, { begin: beginAborted });
+    await rejectsWith(sink.write(fakePack(repository.repositoryId, writer.next).file), 'INTERRUPTED');
+    Reflect.deleteProperty(objects, 'begin');
+    assert.deepEqual(await readdir(join(temporary.folder, 'repositories', temporary.paired.id, 'tmp')), []);
+  });
 });
