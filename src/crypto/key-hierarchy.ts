@@ -29,7 +29,7 @@ export interface RepositoryKeys {
   readonly snapshot: Uint8Array;
   /** Seals the configuration, 32 bytes. */
   readonly configuration: Uint8Array;
-  /** Tags spans on the main server: an AES-256 key. */
+  /** Tags spans on the main server, 32 bytes. */
   readonly spanTag: KeyObject;
   /** Seals what is remembered of spans there, 32 bytes. */
   readonly spanMemory: Uint8Array;

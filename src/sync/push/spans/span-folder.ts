@@ -26,7 +26,8 @@ export class SpanFolder {
     const path = join(this.#path, fileName(archive));
     await mkdir(this.#path, { mode: 0o700 }).catch(() => undefined);
     const known = await SpanFile.open(path, this.#keys);
-    return new ArchiveSpans(this.#keys, known, new SpanFileWriter(path, this.#keys, this.#randomBytes));
+    const writer = new SpanFileWriter(path, this.#keys, this.#randomBytes);
+    return new ArchiveSpans(this.#keys, known, writer, this.#randomBytes(1)[0] ?? 0);
   }
 
   /** Forgets all archives but these. */

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { FallbackError, isFallbackError } from '../../../../src/errors/fallback-error.ts';
+import type { CryptoRunner } from '../../../../src/sync/workers/worker-pool.ts';
 import { makeMemoryRepository, pushBytes, withSession } from '../../../support/client-fixture.ts';
 import { restoreBytes } from '../../../support/restore-bytes.ts';
 import { photo, sqlText, tarOf } from '../../../support/sample-archives.ts';
@@ -100,5 +102,64 @@ test('a push that broke off remembers what it saw whole, and nothing of an archi
         assert.ok((await restoreBytes(session, name)).equals(bytes), name);
       assert.equal((await readdir(join(folder, 'index.spans'))).length, 2);
     });
+  });
+});
+
+test('a pack that does not open again costs the memory of spans: it may be what is wrong', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const { repository, secret } = makeMemoryRepository();
+    const path = join(folder, 'index.spans');
+    await withSession(repository, secret, (session) => pushBytes(session, folder, nightOf(1)));
+    assert.equal((await readdir(path)).length, 2);
+    await withSession(repository, secret, async (session) => {
+      const failing: CryptoRunner = {
+        run: async (task, affinity) => {
+          if (task.kind === 'seal') throw new FallbackError('VERIFY_FAILED', 'as planned');
+          return await session.crypto.run(task, affinity);
+        },
+        close: () => session.crypto.close(),
+      };
+      const pushing = pushBytes({ ...session, crypto: failing }, folder, nightOf(2));
+      await assert.rejects(pushing, (error) => isFallbackError(error, 'VERIFY_FAILED'));
+    });
+    assert.deepEqual(await readdir(path), []);
+    const { counters } = await withSession(repository, secret, (session) => pushBytes(session, folder, nightOf(2)));
+    assert.ok(counters.newBytes < 400_000);
+  });
+});
+
+test('every block of spans is cut and hashed anew now and then: what was put wrong into the memory does not last', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const { repository, secret } = makeMemoryRepository();
+    const night = nightOf(1);
+    let lot = 0;
+    const push = () =>
+      withSession(repository, secret, async (session) => {
+        let hashed = 0;
+        const counting: CryptoRunner = {
+          run: async (task, affinity) => {
+            if (task.kind === 'ids') {
+              for (const [index, end] of task.ends.entries()) {
+                if (task.known?.[index] !== 1) hashed += end - (task.ends[index - 1] ?? 0);
+              }
+            }
+            return await session.crypto.run(task, affinity);
+          },
+          close: () => session.crypto.close(),
+        };
+        // The lot is the only single byte that a push draws.
+        const randomBytes = (count: number) =>
+          count === 1 ? Uint8Array.of(lot) : session.environment.randomBytes(count);
+        const environment = { ...session.environment, randomBytes };
+        const { counters } = await pushBytes({ ...session, crypto: counting, environment }, folder, night);
+        return { newBytes: counters.newBytes - counters.resentBytes, hashed };
+      });
+    assert.ok((await push()).hashed > 0);
+    // The larger archive has two blocks of spans.
+    for (lot of [2, 31, 34]) assert.deepEqual(await push(), { newBytes: 0, hashed: 0 });
+    for (lot of [0, 1, 224]) {
+      const anew = await push();
+      assert.ok(anew.hashed > 3_000_000 && anew.newBytes === 0, `${lot}: ${anew.hashed}`);
+    }
   });
 });
