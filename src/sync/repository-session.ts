@@ -22,6 +22,8 @@ export interface RepositorySession<Store extends RepositoryReader = RepositoryRe
   readonly keys: RepositoryKeys;
   readonly configuration: RepositoryConfiguration;
   readonly status: RepositoryStatus;
+  /** False when the store has lost the newest snapshot's file: older ones can be read, and the head is not to be remembered. */
+  readonly isHeadProved: boolean;
   readonly crypto: CryptoRunner;
   readonly environment: ClientEnvironment;
   close(): Promise<void>;
@@ -41,7 +43,7 @@ export async function openSession<Store extends RepositoryReader>(
   const keys = deriveRepositoryKeys(secret, repository.repositoryId);
   const status = await repository.status();
   const configuration = openConfiguration(keys, await repository.configuration());
-  await checkTrust(repository, keys, status, seen);
+  const isHeadProved = await checkTrust(repository, keys, status, seen);
   const workerKeys = {
     repositoryId: keys.repositoryId,
     pack: keys.pack,
@@ -53,6 +55,7 @@ export async function openSession<Store extends RepositoryReader>(
     keys,
     configuration,
     status,
+    isHeadProved,
     crypto,
     environment,
     async close() {

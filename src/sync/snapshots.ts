@@ -4,7 +4,7 @@ import { equalBytes } from '../bytes/hex.ts';
 import { type OpenedSnapshot, openSnapshot } from '../crypto/sealed-snapshot.ts';
 import { FallbackError } from '../errors/fallback-error.ts';
 import type { SnapshotArchive } from '../format/snapshot.ts';
-import type { SnapshotSummary } from '../store/repository-store.ts';
+import type { RepositoryStatus, SnapshotSummary } from '../store/repository-store.ts';
 import type { RepositorySession } from './repository-session.ts';
 import type { SnapshotCache } from './snapshot-cache.ts';
 
@@ -26,7 +26,9 @@ export async function openListedSnapshot(
   const kept = cache?.find(summary);
   const file = kept ?? (await session.repository.snapshot(summary.number));
   const opened = openSnapshot(session.keys, file, summary.number);
-  if (!equalBytes(opened.sha256, summary.sha256)) {
+  const { epoch, origin, complete } = opened.head;
+  const isAsTold = epoch === summary.epoch && origin === summary.origin && complete === summary.complete;
+  if (!isAsTold || !equalBytes(opened.sha256, summary.sha256)) {
     throw new FallbackError('SEAL_BROKEN', `Snapshot ${summary.number} is not the one that the store announced.`);
   }
   if (kept === undefined) cache?.add(file);
@@ -35,10 +37,11 @@ export async function openListedSnapshot(
 
 /**
  * Finds the snapshot that an admin names: `latest`, its number, or a date (`2026-11-22`, `2026-11-22 03:00`: the newest not after it).
- * @throws NOT_FOUND.
+ * @throws NOT_FOUND, and for `latest` TRUST_ROLLBACK when the list ends before the head that the session has checked.
  */
 export async function findSnapshot(session: RepositorySession, name: string): Promise<ListedSnapshot> {
   const summaries = await session.repository.snapshots();
+  if (name === 'latest') requireHead(session.status, summaries.at(-1));
   const found = pickSnapshot(summaries, name);
   if (found === undefined) {
     throw new FallbackError('NOT_FOUND', `There is no snapshot ${JSON.stringify(name)}.`, {
@@ -46,6 +49,16 @@ export async function findSnapshot(session: RepositorySession, name: string): Pr
     });
   }
   return await openListedSnapshot(session, found);
+}
+
+/** The head was checked against what this machine has seen; the list is another answer. @throws TRUST_ROLLBACK. */
+function requireHead({ head }: RepositoryStatus, newest: SnapshotSummary | undefined): void {
+  if (head === undefined || (newest !== undefined && newest.number > head.number)) return;
+  if (newest?.number === head.number && equalBytes(newest.sha256, head.sha256)) return;
+  const listed = newest === undefined ? 'no snapshot' : `snapshot ${newest.number} as the newest`;
+  throw new FallbackError('TRUST_ROLLBACK', `The store’s newest snapshot is ${head.number}, but it lists ${listed}.`, {
+    hint: 'If the fallback server has lost it (fallback scrub there tells), restore an older one by its number. Else ask who changed the store.',
+  });
 }
 
 function hintFor(summaries: readonly SnapshotSummary[], name: string): string {

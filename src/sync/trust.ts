@@ -2,7 +2,7 @@
 import { equalBytes, fromHex, toHex } from '../bytes/hex.ts';
 import type { RepositoryKeys } from '../crypto/key-hierarchy.ts';
 import { openSnapshot } from '../crypto/sealed-snapshot.ts';
-import { FallbackError } from '../errors/fallback-error.ts';
+import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import {
   type Epoch,
   parseEpoch,
@@ -54,8 +54,10 @@ export function decodeSeenHead(text: string): SeenHead {
 }
 
 /**
- * Compares what a store shows with what this machine has seen.
+ * Compares what a store shows with what this machine has seen. A head whose file is lost there proves nothing, and takes nothing from
+ * the snapshots before it.
  * @param seen undefined on a machine that has seen nothing yet.
+ * @returns whether the head is proved, so that it may be remembered: false when the store cannot give its file.
  * @throws TRUST_REPOSITORY, TRUST_ROLLBACK, TRUST_FORK, and SEAL_BROKEN when the head was not made with the repository's key.
  */
 export async function checkTrust(
@@ -63,7 +65,7 @@ export async function checkTrust(
   keys: RepositoryKeys,
   status: RepositoryStatus,
   seen: SeenHead | undefined,
-): Promise<void> {
+): Promise<boolean> {
   // T1: the repository is the one that was paired.
   if (status.repositoryId !== keys.repositoryId || (seen !== undefined && seen.repositoryId !== keys.repositoryId)) {
     throw new FallbackError(
@@ -73,8 +75,7 @@ export async function checkTrust(
   }
   const { head } = status;
   if (seen === undefined) {
-    if (head !== undefined) await openHead(repository, keys, head);
-    return;
+    return head === undefined || (await openHead(repository, keys, head)) !== undefined;
   }
   // T2: no older head.
   if (head === undefined || head.number < seen.number) {
@@ -86,22 +87,35 @@ export async function checkTrust(
   }
   // T3: no other history.
   if (head.number === seen.number) {
-    if (equalBytes(head.sha256, seen.sha256)) return;
+    if (equalBytes(head.sha256, seen.sha256)) return true;
     throw fork(seen);
   }
   // T4: a newer head must be sealed with the repository's key and, where the links are still there, chain to what was seen.
-  await checkChain(repository, keys, head, seen);
+  return await checkChain(repository, keys, head, seen);
 }
 
 const fork = (seen: SeenHead): FallbackError =>
   new FallbackError('TRUST_FORK', `The store’s snapshot ${seen.number} is not the one that this machine has seen.`);
 
+/** A snapshot's file; undefined when the store says that it is damaged or gone. */
+async function fileOf(repository: RepositoryReader, number: SnapshotNumber): Promise<Uint8Array | undefined> {
+  try {
+    return await repository.snapshot(number);
+  } catch (error) {
+    if (isFallbackError(error, 'DAMAGED') || isFallbackError(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  }
+}
+
+/** The hash of the snapshot before; undefined when the store has lost the file that holds it. */
 async function openHead(
   repository: RepositoryReader,
   keys: RepositoryKeys,
   head: SnapshotPointer,
-): Promise<Uint8Array> {
-  const opened = openSnapshot(keys, await repository.snapshot(head.number), head.number);
+): Promise<Uint8Array | undefined> {
+  const file = await fileOf(repository, head.number);
+  if (file === undefined) return undefined;
+  const opened = openSnapshot(keys, file, head.number);
   if (!equalBytes(opened.sha256, head.sha256)) {
     throw new FallbackError('SEAL_BROKEN', `Snapshot ${head.number} is not the one that the store announced.`);
   }
@@ -113,19 +127,21 @@ async function checkChain(
   keys: RepositoryKeys,
   head: SnapshotPointer,
   seen: SeenHead,
-): Promise<void> {
+): Promise<boolean> {
   const present = new Map((await repository.snapshots()).map((summary) => [summary.number as number, summary]));
   let pointer: SnapshotPointer = head;
   for (;;) {
     const previous = await openHead(repository, keys, pointer);
+    // A link that is lost ends the chain as one does that retention has deleted.
+    if (previous === undefined) return pointer !== head;
     const number = pointer.number - 1;
     if (number === seen.number) {
-      if (equalBytes(previous, seen.sha256)) return;
+      if (equalBytes(previous, seen.sha256)) return true;
       throw fork(seen);
     }
     // Retention may have deleted the link; the seal of what is newer than it has been checked.
     const next = present.get(number);
-    if (next === undefined) return;
+    if (next === undefined) return true;
     if (!equalBytes(next.sha256, previous)) throw fork(seen);
     pointer = next;
   }
@@ -143,9 +159,9 @@ export async function checkFirstPack(
   highestKnown: number,
 ): Promise<void> {
   const { head } = lease.status;
-  const newest =
-    head === undefined ? undefined : openSnapshot(keys, await repository.snapshot(head.number), head.number);
-  const highest = Math.max(highestKnown, newest?.head.packs.ranges.at(-1)?.last ?? 0);
+  const file = head === undefined ? undefined : await fileOf(repository, head.number);
+  const packs = head === undefined || file === undefined ? undefined : openSnapshot(keys, file, head.number).head.packs;
+  const highest = Math.max(highestKnown, packs?.ranges.at(-1)?.last ?? 0);
   if (lease.firstPack > highest) return;
   throw new FallbackError(
     'TRUST_ROLLBACK',

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { deriveRepositoryKeys } from '../../src/crypto/key-hierarchy.ts';
 import type { ErrorCode } from '../../src/errors/error-codes.ts';
-import { isFallbackError } from '../../src/errors/fallback-error.ts';
-import { parseEpoch } from '../../src/format/ids.ts';
+import { FallbackError, isFallbackError } from '../../src/errors/fallback-error.ts';
+import { parseEpoch, parseOrigin, parseSnapshotNumber } from '../../src/format/ids.ts';
+import { findSnapshot } from '../../src/sync/snapshots.ts';
 import { checkTrust, decodeSeenHead, encodeSeenHead, type SeenHead } from '../../src/sync/trust.ts';
 import { type ClientFixture, makeMemoryRepository, pushBytes, withSession } from '../support/client-fixture.ts';
 import { sqlText } from '../support/sample-archives.ts';
@@ -34,7 +35,8 @@ async function check({ repository, secret }: ClientFixture, seen: SeenHead | und
   await checkTrust(repository, deriveRepositoryKeys(secret, repository.repositoryId), await repository.status(), seen);
 }
 
-const refuses = (work: Promise<void>, code: ErrorCode) => assert.rejects(work, (error) => isFallbackError(error, code));
+const refuses = (work: Promise<unknown>, code: ErrorCode) =>
+  assert.rejects(work, (error) => isFallbackError(error, code));
 
 test('what was seen, and what came after it, is accepted', async () => {
   await withNights(4, async (fixture, heads) => {
@@ -126,5 +128,86 @@ test('T6: a pack number that this client knows of is not taken again', async () 
     );
     repository.lastPack = lastPack;
     await night(4000);
+  });
+});
+
+/** Pushes once more in a session of its own, with an index of its own. */
+async function pushAgain({ repository, secret }: ClientFixture): Promise<number> {
+  return await inTemporaryFolder((folder) =>
+    withSession(repository, secret, async (session) => {
+      const { snapshot } = await pushBytes(session, folder, { a: sqlText(700) });
+      return snapshot.number;
+    }),
+  );
+}
+
+test('a head whose file is lost proves nothing, and stops neither what is older nor the next push', async () => {
+  for (const code of ['DAMAGED', 'NOT_FOUND'] as const) {
+    await withNights(3, async (fixture, heads) => {
+      const { repository, secret } = fixture;
+      const { snapshot } = repository;
+      repository.snapshot = async (number) => {
+        if (number === 3) throw new FallbackError(code, 'its file is lost');
+        return await snapshot.call(repository, number);
+      };
+      const keys = deriveRepositoryKeys(secret, repository.repositoryId);
+      const status = await repository.status();
+      assert.equal(await checkTrust(repository, keys, status, undefined), false);
+      assert.equal(await checkTrust(repository, keys, status, heads[0]), false);
+      assert.equal(await checkTrust(repository, keys, status, heads[2]), true);
+      await withSession(repository, secret, async (session) => {
+        assert.equal(session.isHeadProved, false);
+        assert.equal((await findSnapshot(session, '2')).head.number as number, 2);
+        await assert.rejects(findSnapshot(session, 'latest'), (error) => isFallbackError(error, code));
+      });
+      assert.equal(await pushAgain(fixture), 4);
+      // The new head chains to the lost one by its hash, and is proved itself.
+      await withSession(repository, secret, async (session) => assert.ok(session.isHeadProved));
+    });
+  }
+});
+
+test('what a lease says is checked like a status: nothing is pushed upon an older head', async () => {
+  await withNights(3, async (fixture) => {
+    const { repository } = fixture;
+    const { acquireLease } = repository;
+    repository.acquireLease = async (request) => {
+      const lease = await acquireLease.call(repository, request);
+      const [first] = await repository.snapshots();
+      assert.ok(first !== undefined);
+      return { ...lease, status: { ...lease.status, head: first } };
+    };
+    await assert.rejects(pushAgain(fixture), (error) => isFallbackError(error, 'TRUST_ROLLBACK'));
+    assert.equal(repository.files.length, 3);
+    assert.equal(repository.lease, undefined);
+  });
+});
+
+test('a snapshot that is acknowledged under another number is not remembered', async () => {
+  await withNights(1, async (fixture) => {
+    const { repository } = fixture;
+    const { commitSnapshot } = repository;
+    repository.commitSnapshot = async (leaseId, file) => ({
+      ...(await commitSnapshot.call(repository, leaseId, file)),
+      number: parseSnapshotNumber(1),
+    });
+    await assert.rejects(pushAgain(fixture), (error) => isFallbackError(error, 'TRUST_FORK'));
+  });
+});
+
+test('a list that ends before the head, or tells of a snapshot what its seal does not, is not believed', async () => {
+  await withNights(3, async ({ repository, secret }) => {
+    const { snapshots } = repository;
+    repository.snapshots = async () => (await snapshots.call(repository)).slice(0, 2);
+    await withSession(repository, secret, async (session) => {
+      await assert.rejects(findSnapshot(session, 'latest'), (error) => isFallbackError(error, 'TRUST_ROLLBACK'));
+      assert.equal((await findSnapshot(session, '2')).head.number as number, 2);
+    });
+    for (const lie of [{ complete: false }, { origin: parseOrigin('fallback-produced') }, { epoch: parseEpoch(2) }]) {
+      repository.snapshots = async () => (await snapshots.call(repository)).map((one) => ({ ...one, ...lie }));
+      await withSession(repository, secret, async (session) => {
+        await assert.rejects(findSnapshot(session, 'latest'), (error) => isFallbackError(error, 'SEAL_BROKEN'));
+      });
+    }
   });
 });

@@ -70,12 +70,16 @@ async function run(invocation: Invocation): Promise<undefined> {
       openRepository: (server, { repositoryId }, token) =>
         new HttpRepository({ server, environment, repositoryId, token }),
     });
-    await rememberHead(state, status);
+    if (newest !== undefined) await rememberHead(state, status);
     const { name, repositoryId } = credentials.address;
     const { head, lastCompleteAtMs, serverTimeMs } = status;
     output.line(`Connected with repository ${name} on ${showHostPort(credentials.address)}.`);
-    if (head === undefined || newest === undefined) output.line('It has no snapshot yet.');
-    else {
+    if (head === undefined) output.line('It has no snapshot yet.');
+    else if (newest === undefined) {
+      output.warn(
+        `The file of its newest snapshot, ${head.number}, is lost on the fallback server. Older ones can be restored by their numbers.`,
+      );
+    } else {
       const complete =
         lastCompleteAtMs === undefined
           ? 'none is complete'

@@ -83,10 +83,12 @@ export async function connectWithPhrase(request: ConnectRequest, calls: ConnectC
   const repository = calls.openRepository(server, recovery, keys.readToken);
   try {
     const status = await repository.status();
-    await checkTrust(repository, keys, status, await seenOf(state, repositoryId));
+    const isHeadProved = await checkTrust(repository, keys, status, await seenOf(state, repositoryId));
     const { head } = status;
     const newest =
-      head === undefined ? undefined : openSnapshot(keys, await repository.snapshot(head.number), head.number).record;
+      head === undefined || !isHeadProved
+        ? undefined
+        : openSnapshot(keys, await repository.snapshot(head.number), head.number).record;
     if (pushToken !== undefined) await provePushToken(calls.openRepository(server, recovery, pushToken));
     const isPinned = server.trust.kind === 'pinned';
     const credentials: ClientCredentials = {

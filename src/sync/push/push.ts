@@ -1,7 +1,7 @@
 // A push, as a list of steps: lease, index, archives, packs, healing, snapshot. FORMAT.md, Write order: P1-P5.
 import { createChunker } from '../../chunker/create-chunker.ts';
 import { sealSnapshot } from '../../crypto/sealed-snapshot.ts';
-import { FallbackError } from '../../errors/fallback-error.ts';
+import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import { type Epoch, leaseIdFromBytes, type Origin, parseSnapshotNumber } from '../../format/ids.ts';
 import { PackRanges } from '../../format/pack-ranges.ts';
 import { type Attributes, isArchiveName, type SnapshotArchive } from '../../format/snapshot.ts';
@@ -9,7 +9,7 @@ import type { Lease, RepositoryWriter, SnapshotSummary } from '../../store/repos
 import { type LoadedIndex, loadIndex } from '../index/load-index.ts';
 import { addNeededPacks } from '../read/needed-packs.ts';
 import type { RepositorySession } from '../repository-session.ts';
-import { checkFirstPack } from '../trust.ts';
+import { checkFirstPack, checkTrust } from '../trust.ts';
 import { ArchivePusher, type ArchivePusherContext, type PushedArchive } from './archive-pusher.ts';
 import type { ByteSource } from './byte-source.ts';
 import { ChunkSink } from './chunk-sink.ts';
@@ -97,12 +97,17 @@ export async function push(options: PushOptions): Promise<PushResult> {
     session.repository.renewLease(leaseId).catch(() => undefined);
   }, lease.lifetimeMs / 3);
   try {
+    await checkLease(session, lease);
     const run = await startRun(options, lease);
     try {
       const archives = await pushArchives(options, run);
       await run.packs.finish();
       await heal(options, run);
       return await publish(options, run, archives);
+    } catch (error) {
+      // It may be what is remembered that is wrong: then it would be so in every push to come.
+      if (isFallbackError(error, 'VERIFY_FAILED')) await run.spans.keepOnly([]);
+      throw error;
     } finally {
       await run.packs.abort();
       await run.healer?.close();
@@ -113,6 +118,13 @@ export async function push(options: PushOptions): Promise<PushResult> {
     clearInterval(renewal);
     await session.repository.releaseLease(leaseId).catch(() => undefined);
   }
+}
+
+/** What the lease says is built upon and remembered, so it must not be older than what the session has checked, nor of another history. */
+async function checkLease({ repository, keys, status }: PushOptions['session'], lease: Lease): Promise<void> {
+  const { repositoryId } = keys;
+  const seen = status.head === undefined ? undefined : { repositoryId, ...status.head, epoch: status.epoch };
+  await checkTrust(repository, keys, lease.status, seen);
 }
 
 async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
@@ -138,7 +150,9 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     counters,
     compression: new CompressionLevel(loaded.index.size === 0),
   });
-  const healer = loaded.lostDirectories.size === 0 ? undefined : new Healer(loaded.lostDirectories, options.spoolPath);
+  const { lostDirectories } = loaded;
+  const { lost } = lease.status;
+  const healer = lostDirectories.size === 0 ? undefined : new Healer(lostDirectories, lost, options.spoolPath);
   const usage = new PackUsage();
   const sink = new ChunkSink({
     index: loaded.index,
@@ -285,6 +299,9 @@ async function publish(options: PushOptions, run: PushRun, archives: readonly Sn
   const { file, sha256 } = sealSnapshot(keys, head, record, environment.randomBytes);
   options.signal?.throwIfAborted();
   const snapshot = await repository.commitSnapshot(run.lease.leaseId, file);
+  if (snapshot.number !== head.number) {
+    throw new FallbackError('TRUST_FORK', `The store took snapshot ${head.number}, and calls it ${snapshot.number}.`);
+  }
   await keepUsage(options, run, sha256);
   await run.spans.keepOnly(archives.map(({ name }) => name));
   return {
