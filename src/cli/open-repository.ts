@@ -1,5 +1,6 @@
 // From options to an opened repository: this machine's pairing over the network, or a store's folder without its server.
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
+import type { KeySlot } from '../format/key-document.ts';
 import type { FolderRepository } from '../store/folder-repository.ts';
 import type { RepositoryReader, RepositoryStatus } from '../store/repository-store.ts';
 import type { Store } from '../store/store.ts';
@@ -15,6 +16,7 @@ import {
   absolutePath,
   downloadLimitOption,
   keyDocumentOption,
+  noEncryptionOption,
   passphraseFileOption,
   phraseFileOption,
   readFolderOption,
@@ -108,6 +110,12 @@ function requireOwnRepository(invocation: Invocation, { name, repositoryId }: Cl
   });
 }
 
+export function warnOfLostHead({ output }: Invocation, { head }: RepositoryStatus): void {
+  output.warn(
+    `The file of the newest snapshot, ${head?.number ?? 0}, is lost on the fallback server. Older snapshots can be restored by their numbers.`,
+  );
+}
+
 /** Opens this machine's own repository to read. @throws NO_REPOSITORY, TRUST_…, network errors. */
 async function openPaired(invocation: Invocation): Promise<OpenedRepository> {
   const { world } = invocation;
@@ -123,7 +131,8 @@ async function openPaired(invocation: Invocation): Promise<OpenedRepository> {
   const repository = await openHttpRepository(invocation, credentials, readToken, 0);
   try {
     const session = await openSession(repository, credentials.secret, await state.seenHead(), clientEnvironment(world));
-    await rememberHead(state, session.status);
+    if (session.isHeadProved) await rememberHead(state, session.status);
+    else warnOfLostHead(invocation, session.status);
     return {
       session,
       place: showHostPort(credentials.address),
@@ -267,6 +276,7 @@ async function openFolder(invocation: Invocation): Promise<OpenedRepository> {
     const secret = await unlockFolder(invocation, repository);
     const { openSession } = await import('../sync/repository-session.ts');
     const session = await openSession<RepositoryReader>(repository, secret, undefined, clientEnvironment(world));
+    if (!session.isHeadProved) warnOfLostHead(invocation, session.status);
     const close = async (): Promise<void> => {
       await session.close();
       await store.close();
@@ -278,7 +288,22 @@ async function openFolder(invocation: Invocation): Promise<OpenedRepository> {
   }
 }
 
-/** The secret of a repository in a folder: in the clear if it is kept so, else by phrase or passphrase. */
+/**
+ * For a key in the clear of which nobody has said that it is to be there.
+ * @throws USAGE, unless a passphrase opens the repository too.
+ */
+export function requireStatedClear(slots: readonly KeySlot[]): void {
+  if (!slots.some(({ type }) => type === 'clear') || slots.some(({ type }) => type === 'passphrase')) return;
+  throw new FallbackError(
+    'USAGE',
+    'The key of this repository stands in the clear in the store: whoever can write there could have put it, with a repository of his own. Nothing was opened.',
+    {
+      hint: 'If you made it with fallback init --no-encryption, say --no-encryption here too; else give --phrase-file or --passphrase-file.',
+    },
+  );
+}
+
+/** The secret of a repository in a folder: by phrase or passphrase, or in the clear where that was said. */
 async function unlockFolder(invocation: Invocation, repository: RepositoryReader): Promise<Uint8Array> {
   const { chooseKeyDocument, readKeyDocuments, unlockRepository } = await import('../sync/pair/key-documents.ts');
   requireOneStdin(invocation);
@@ -286,11 +311,12 @@ async function unlockFolder(invocation: Invocation, repository: RepositoryReader
   if (invocation.get(phraseFileOption) !== undefined) {
     return await unlockRepository(repository, { type: 'phrase', entropy: await obtainPhrase(invocation) }, wanted);
   }
-  const { slots } = chooseKeyDocument(await readKeyDocuments(repository), repository.repositoryId, wanted);
-  const isAsked = invocation.get(passphraseFileOption) !== undefined;
-  if (!isAsked && slots.some(({ type }) => type === 'clear')) {
+  if (invocation.get(noEncryptionOption) !== undefined) {
     return await unlockRepository(repository, { type: 'none' }, wanted);
   }
+  const { slots } = chooseKeyDocument(await readKeyDocuments(repository), repository.repositoryId, wanted);
+  const isAsked = invocation.get(passphraseFileOption) !== undefined;
+  if (!isAsked) requireStatedClear(slots);
   if (!isAsked && !slots.some(({ type }) => type === 'passphrase')) {
     return await unlockRepository(repository, { type: 'phrase', entropy: await obtainPhrase(invocation) }, wanted);
   }

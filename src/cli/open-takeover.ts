@@ -9,7 +9,15 @@ import type { Journal } from '../yunohost/takeover/journal.ts';
 import type { TakeoverEvent, TakeoverHost } from '../yunohost/takeover/takeover-host.ts';
 import { canAsk } from './ask.ts';
 import type { Invocation } from './command-spec.ts';
-import { clientEnvironment, namedRepositories, openState, openStoreOf, pickRepository } from './open-repository.ts';
+import {
+  clientEnvironment,
+  namedRepositories,
+  openState,
+  openStoreOf,
+  pickRepository,
+  requireStatedClear,
+  warnOfLostHead,
+} from './open-repository.ts';
 import {
   configOption,
   deliveryOf,
@@ -23,6 +31,7 @@ import {
   absolutePath,
   jsonOption,
   keyDocumentOption,
+  noEncryptionOption,
   passphraseFileOption,
   phraseFileOption,
   quietOption,
@@ -39,6 +48,7 @@ export const folderTakeoverOptions = [
   repositoryOption,
   passphraseFileOption,
   phraseFileOption,
+  noEncryptionOption,
   keyDocumentOption,
   stateOption,
   quietOption,
@@ -151,8 +161,11 @@ async function unlock(machine: Machine, repository: FolderRepository, isAuto: bo
   if (invocation.get(passphraseFileOption) === undefined) {
     const armed = await readArmedKey(invocation.world.fs, host.stateFolder);
     if (armed?.repositoryId === repository.repositoryId) return armed.secret;
+    if (invocation.get(noEncryptionOption) !== undefined) {
+      return await unlockRepository(repository, { type: 'none' }, wanted);
+    }
     const { slots } = chooseKeyDocument(await readKeyDocuments(repository), repository.repositoryId, wanted);
-    if (slots.some(({ type }) => type === 'clear')) return await unlockRepository(repository, { type: 'none' }, wanted);
+    if (!isAuto) requireStatedClear(slots);
     if (isAuto) {
       throw new FallbackError(
         'USAGE',
@@ -213,6 +226,7 @@ export async function withFolderSession<Result>(
     const secret = await unlock(machine, repository, isAuto);
     const { openSession } = await import('../sync/repository-session.ts');
     const session = await openSession(repository, secret, undefined, clientEnvironment(machine.invocation.world));
+    if (!session.isHeadProved) warnOfLostHead(machine.invocation, session.status);
     try {
       return await work(session);
     } finally {

@@ -44,6 +44,12 @@ export const phraseFileOption = textOption(
   { completion: 'file' },
 );
 
+/** Never taken for granted: whoever can write a store could add a key in the clear, of a repository that he has forged. */
+export const noEncryptionOption = flagOption(
+  '--no-encryption',
+  'the repository was made so: open a store’s folder by the key that stands there in the clear',
+);
+
 export const keyDocumentOption = valueOption(
   '--key-document <number>',
   'try an older key document instead of the newest',
@@ -72,6 +78,7 @@ export const readingOptions = [
   repositoryOption,
   passphraseFileOption,
   phraseFileOption,
+  noEncryptionOption,
   keyDocumentOption,
   downloadLimitOption,
 ] as const;

@@ -1,0 +1,24 @@
+// A key in the clear is used only where somebody says that it is to be there.
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { freePort } from '../../bench/measure/ports.ts';
+import { jsonLines, Sandbox, stop } from './support/fallback-process.ts';
+
+test('a folder whose key stands in the clear opens when that is said, and not by itself', async () => {
+  await using box = await Sandbox.make();
+  await mkdir(box.path('archives'));
+  await writeFile(box.path('archives/a.tar'), 'bytes');
+  const listen = ['--listen', `127.0.0.1:${await freePort()}`];
+  const server = await box.serve(box.path('store'), ['--no-maintenance', ...listen]);
+  const { code } = JSON.parse(await box.ok(['invite', '--dir', 'store', '--name', 'main.test', '--json']));
+  const state = ['--state', box.path('main')];
+  await box.ok(['init', '--code-file', '-', '--no-encryption', '--sheet', 'sheet', ...state], { input: code });
+  await box.ok(['push', 'archives', '--quiet', ...state]);
+  assert.equal(await stop(server.child, 'SIGTERM'), 0);
+  const refused = await box.fails(['restore', 'latest', '--to', 'out', '--dir', 'store'], 2, 'USAGE');
+  assert.match(refused.stderr, /--no-encryption/);
+  const read = ['--dir', 'store', '--no-encryption'];
+  assert.equal(jsonLines(await box.ok(['snapshots', '--json', ...read])).length, 1);
+  await box.ok(['restore', 'latest', '--to', 'out', ...read]);
+});
