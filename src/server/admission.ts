@@ -36,7 +36,9 @@ export class Admission {
   readonly #limits: ServerLimits;
   readonly #requests = new Counts();
   readonly #connections = new Counts();
+  readonly #open = new Counts();
   #total = 0;
+  #openTotal = 0;
 
   constructor(limits: ServerLimits) {
     this.#limits = limits;
@@ -50,6 +52,27 @@ export class Admission {
     this.#total++;
     return () => {
       this.#total--;
+    };
+  }
+
+  /**
+   * The gate of requests that need no valid token: whoever keeps those waiting takes nothing from those that have one.
+   * @returns what to call when the request is over. @throws RATE_LIMITED (503 in all, 429 of this address).
+   */
+  enterOpen(address: string | undefined): () => void {
+    const { openRequestsMax, openRequestsPerAddressMax } = this.#limits;
+    const retry = { 'retry-after': '1' };
+    if (this.#openTotal >= openRequestsMax) {
+      throw new RequestRefused(503, 'RATE_LIMITED', 'The server has too many requests without a token.', retry);
+    }
+    const key = addressKey(address);
+    if (!this.#open.tryEnter(key, openRequestsPerAddressMax)) {
+      throw new RequestRefused(429, 'RATE_LIMITED', 'This address has too many requests without a token.', retry);
+    }
+    this.#openTotal++;
+    return () => {
+      this.#openTotal--;
+      this.#open.leave(key);
     };
   }
 

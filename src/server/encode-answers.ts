@@ -28,6 +28,7 @@ export function encodeSummary(summary: SnapshotSummary): object {
     pinned: summary.pinned,
     deletedAfterMs: summary.deletedAfterMs,
     packsDamaged: encodeRanges(summary.packsDamaged),
+    fileLost: summary.fileLost === true ? true : undefined,
   };
 }
 

@@ -99,11 +99,12 @@ async function answer(
     const headers = { connection: 'close', 'retry-after': '2' };
     throw new RequestRefused(503, 'SERVER_ERROR', 'The server is stopping.', headers);
   }
-  releases.push(admission.enter());
   if (request.rawHeaders.length / 2 > limits.headerLinesMax) {
     throw new RequestRefused(431, 'REQUEST_INVALID', 'The request has too many header lines.');
   }
   const matched = matchRoute(routes, request.method ?? '', request.url ?? '', limits.targetCharactersMax);
+  const isStranger = isOpen(matched.route);
+  releases.push(isStranger ? admission.enterOpen(clientAddress(context, request)) : admission.enter());
   return await handleMatched(context, request, response, Object.assign(progress, { matched }), releases);
 }
 
@@ -137,6 +138,10 @@ function linger(request: IncomingMessage, lingerMs: number): void {
   request.resume();
 }
 
+function leave(releases: Release[]): void {
+  for (const release of releases.splice(0)) release();
+}
+
 /** Serves one request; never rejects. */
 export async function serveRequest(
   context: ServerContext,
@@ -153,9 +158,11 @@ export async function serveRequest(
   let reply: Reply | undefined;
   let failure: unknown;
   let sentBytes = 0;
-  // Says on a slow line or a slow disk that the request is alive: a client may then tell a slow server from a dead one.
+  // Says on a slow line or a slow disk that the request is alive: a client may then tell a slow server from a dead one. Not to a proxy:
+  // nginx takes it for the answer and stops sending the body; behind one the client waits longer by itself.
+  const isTold = !context.behindProxy && request.httpVersion === '1.1';
   const processing = setInterval(() => {
-    if (!response.headersSent && !response.destroyed && request.httpVersion === '1.1') response.writeProcessing();
+    if (isTold && !response.headersSent && !response.destroyed) response.writeProcessing();
   }, limits.processingMs);
   response.on('error', () => {});
   try {
@@ -164,6 +171,8 @@ export async function serveRequest(
     } catch (error) {
       if (error instanceof PeerGone) throw error;
       failure = error;
+      // A failed attempt waits for its answer, and must not keep others out meanwhile.
+      leave(releases);
       reply = await failureReply(context, request, error, startedMs, requestId);
     }
     clearInterval(processing);
@@ -176,7 +185,7 @@ export async function serveRequest(
   } finally {
     clearInterval(processing);
     await reply?.close?.().catch(() => {});
-    for (const release of releases) release();
+    leave(releases);
     const params = progress.matched?.params;
     const route = progress.matched?.route.path;
     const unexpected = failure !== undefined && !(isFallbackError(failure) && reply?.code === failure.code);

@@ -15,6 +15,9 @@ export const defaultServerLimits = {
   /** Of one address (an IPv6 /64 counts as one): fifty main servers behind one router have four each. Not applied behind a reverse proxy. */
   connectionsPerAddressMax: 256,
   requestsMax: 128,
+  /** Requests that need no valid token (pairing, recovery, asking what this is), in all and of one address: strangers hold no more. */
+  openRequestsMax: 16,
+  openRequestsPerAddressMax: 4,
   requestsPerTokenMax: 16,
   /** Bodies that are taken whole (snapshots), together; those up to freeBodyBytes are not counted. Packs are streamed to the disk. */
   bodyMemoryBytesMax: 64 * MiB,

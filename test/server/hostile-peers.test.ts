@@ -89,6 +89,28 @@ test('a body slower than the minimum is dropped; a slow one that keeps moving is
   assert.ok((await millisecondsUntil(slower.closed)) < 2_000);
 });
 
+test('a proxy is sent no sign of life: it would take it for the answer', async () => {
+  await using fixture = await ServerFixture.start(quick, { transport: { kind: 'behind-proxy' } });
+  const { id, pushToken } = fixture.tenant;
+  const socket = connect(fixture.port, '127.0.0.1');
+  let received = '';
+  socket.on('data', (bytes) => {
+    received += bytes.toString('latin1');
+  });
+  const body = Buffer.alloc(6_000);
+  const head = `PUT /v1/repositories/${id}/keys/2 HTTP/1.1\r\nhost: x\r\nauthorization: ${bearer(pushToken)}\r\n`;
+  socket.write(
+    `${head}content-type: application/octet-stream\r\ncontent-length: ${body.byteLength}\r\ncontent-digest: ${digestHeader(body)}\r\n\r\n`,
+  );
+  for (let at = 0; at < body.byteLength; at += 500) {
+    socket.write(body.subarray(at, at + 500));
+    await new Promise((resolve) => setTimeout(resolve, 40));
+  }
+  await eventually('an answer', () => received.includes('HTTP/1.1'));
+  assert.match(received, /^HTTP\/1\.1 4\d\d /);
+  socket.destroy();
+});
+
 test('a peer that hangs up in the middle of a body is no refusal in the log', async () => {
   await using fixture = await ServerFixture.start();
   const { file } = fakePack(fixture.tenant.id, 1, { bodyBytes: 60_000 });

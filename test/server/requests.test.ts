@@ -282,6 +282,33 @@ test('one token cannot use up all requests', async () => {
   assert.equal(await running, 'cut');
 });
 
+test('strangers cannot keep out whoever has a token', async () => {
+  await using fixture = await ServerFixture.start({
+    requestsMax: 2,
+    openRequestsMax: 2,
+    openRequestsPerAddressMax: 2,
+    failedAnswerMs: 500,
+  });
+  const { id, pushToken: token } = fixture.tenant;
+  // Pairings whose bodies never come, by an invitation that is none.
+  const stranger = new Uint8Array(16);
+  const pairing: RawRequest = { method: 'POST', path: '/v1/pairing', token: stranger, body: new Uint8Array(100) };
+  const waiting = [1, 2].map(() =>
+    ask(fixture, {
+      ...pairing,
+      headers: { expect: '100-continue', 'content-length': '101', 'content-type': 'application/json' },
+    }).catch(() => 'cut'),
+  );
+  // Failed attempts that wait for their answer.
+  const failing = [1, 2, 3].map(() => ask(fixture, { path: `/v1/repositories/${id}`, token: stranger }));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal((await ask(fixture, { path: `/v1/repositories/${id}`, token })).status, 200);
+  assertProblem(await ask(fixture, { path: '/v1/server' }), 503, 'RATE_LIMITED');
+  for (const answer of await Promise.all(failing)) assert.equal(answer.status, 401);
+  await fixture.server?.stop(0);
+  assert.deepEqual(await Promise.all(waiting), ['cut', 'cut']);
+});
+
 test('repositories cannot see each other', async () => {
   await using fixture = await ServerFixture.start({ failedAttemptsMax: 1_000 });
   const other = await fixture.anotherTenant();

@@ -91,6 +91,7 @@ export function decodeSummary(fields: Fields): SnapshotSummary {
     pinned: flag(fields['pinned']),
     deletedAfterMs: optional(fields['deletedAfterMs'], (value) => integer(value)),
     packsDamaged: ranges(fields['packsDamaged']),
+    ...(optional(fields['fileLost'], flag) === true ? { fileLost: true } : {}),
   };
 }
 

@@ -30,7 +30,8 @@ export function pinnedServerName(certificatePem: string): string {
 
 /** Options of a TLS connection that trusts this server and no other; verification is always on. */
 export function tlsOptions(server: TrustedServer): ConnectionOptions {
-  const common: ConnectionOptions = { minVersion: 'TLSv1.3', ALPNProtocols: ['http/1.1'] };
+  // Said here, since its default is taken from the environment (NODE_TLS_REJECT_UNAUTHORIZED).
+  const common: ConnectionOptions = { minVersion: 'TLSv1.3', ALPNProtocols: ['http/1.1'], rejectUnauthorized: true };
   if (server.trust.kind === 'public') {
     // RFC 6066: an IP address is no server name; it is checked against the certificate all the same.
     return { ...common, host: server.host, ...(isIP(server.host) === 0 ? { servername: server.host } : {}) };
