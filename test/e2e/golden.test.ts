@@ -26,7 +26,7 @@ async function sha256Of(folder: string): Promise<Record<string, string>> {
 for (const [kind, keys] of [
   ['encrypted', ['passphrase', 'phrase']],
   ['fastcdc', ['phrase']],
-  ['clear', ['none']],
+  ['clear', ['no-encryption']],
 ] as const) {
   test(`the golden repository (${kind}) restores from its folder, with ${keys.join(' and with ')}`, async () => {
     await inTemporaryFolder(async (folder) => {
@@ -42,7 +42,7 @@ for (const [kind, keys] of [
           store,
           '--repository',
           kind,
-          ...(key === 'none' ? [] : [`--${key}-file`, join(folder, key)]),
+          ...(key === 'no-encryption' ? ['--no-encryption'] : [`--${key}-file`, join(folder, key)]),
         ];
         for (const [snapshot, hashes] of Object.entries(expected)) {
           const target = join(folder, `${key}-${snapshot}`);
