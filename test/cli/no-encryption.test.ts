@@ -1,6 +1,6 @@
 // A key in the clear is used only where somebody says that it is to be there.
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { freePort } from '../../bench/measure/ports.ts';
 import { jsonLines, Sandbox, stop } from './support/fallback-process.ts';
@@ -15,6 +15,12 @@ test('a folder whose key stands in the clear opens when that is said, and not by
   const state = ['--state', box.path('main')];
   await box.ok(['init', '--code-file', '-', '--no-encryption', '--sheet', 'sheet', ...state], { input: code });
   await box.ok(['push', 'archives', '--quiet', ...state]);
+  // What a new key document takes over is named, so that a sheet that somebody else added is noticed.
+  await writeFile(box.path('pass'), 'a passphrase of five words\n', { mode: 0o600 });
+  const label = /Recovery phrase ([0-9a-f]{8}),/.exec(await readFile(box.path('sheet'), 'utf8'))?.[1];
+  const changed = await box.ok(['key', 'passphrase', '--passphrase-file', 'pass', ...state]);
+  assert.ok(label !== undefined && changed.includes(label), changed);
+  await box.ok(['key', 'passphrase', '--remove', ...state]);
   assert.equal(await stop(server.child, 'SIGTERM'), 0);
   const refused = await box.fails(['restore', 'latest', '--to', 'out', '--dir', 'store'], 2, 'USAGE');
   assert.match(refused.stderr, /--no-encryption/);

@@ -43,6 +43,17 @@ const truth = (repositoryName: string): readonly string[] => [
   'pairing code, then fallback init.',
 ];
 
+/** What was taken over from the newest document: somebody with a stolen push token may have added that one. */
+async function keptSheets({ slots }: KeyDocument): Promise<readonly string[]> {
+  const { phraseLabel } = await import('../../sync/pair/key-documents.ts');
+  const labels = slots.flatMap((slot) => (slot.type === 'phrase' ? [phraseLabel(slot)] : []));
+  if (labels.length === 0) return [];
+  return [
+    `The recovery sheet labelled ${labels.join(', ')} opens it too. If yours has another label, drop no older document: make a new`,
+    'sheet (fallback key recovery), and find out who added the other one.',
+  ];
+}
+
 /** A key beside a door that stands open. */
 const clearWarning =
   'This repository is NOT encrypted: its secret stays in the clear on the fallback server, whatever opens it besides.';
@@ -100,6 +111,7 @@ async function runPassphrase(invocation: Invocation): Promise<undefined> {
       ? `The passphrase is gone (key document ${document.number}): the recovery sheet alone opens the repository.`
       : `The new passphrase is in force (key document ${document.number}).`,
   );
+  output.lines(await keptSheets(document));
   output.lines(truth(credentials.address.name));
   if (document.slots.some(({ type }) => type === 'clear')) output.warn(clearWarning);
   output.json(await encodeDocument(document));
