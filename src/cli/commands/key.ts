@@ -67,6 +67,7 @@ interface Changed {
 async function change(
   invocation: Invocation,
   make: (repository: HttpRepository) => Promise<KeyChange>,
+  beforeSent?: (document: KeyDocument, credentials: ClientCredentials) => Promise<void>,
 ): Promise<Changed> {
   const { world } = invocation;
   const { opened, state, credentials } = await openForPush(invocation);
@@ -76,7 +77,10 @@ async function change(
       const { changeKeys } = await import('../../sync/pair/key-documents.ts');
       const { repository } = opened.session;
       const wanted = await make(repository);
-      const document = await changeKeys(repository, credentials.secret, wanted, (count) => world.randomBytes(count));
+      const { secret } = credentials;
+      const randomBytes = (count: number) => world.randomBytes(count);
+      const before = async (made: KeyDocument) => await beforeSent?.(made, credentials);
+      const document = await changeKeys(repository, secret, wanted, randomBytes, before);
       return { document, credentials };
     } finally {
       lock.release();
@@ -128,17 +132,45 @@ async function runRecovery(invocation: Invocation): Promise<undefined> {
       hint: 'Add --sheet FILE.',
     });
   }
-  const [{ makeRecoveryPhrase, parseRecoveryPhrase }, { phraseLabel }] = await Promise.all([
-    import('../../crypto/recovery-phrase.ts'),
-    import('../../sync/pair/key-documents.ts'),
-  ]);
+  const { makeRecoveryPhrase, parseRecoveryPhrase } = await import('../../crypto/recovery-phrase.ts');
   const phrase = makeRecoveryPhrase((count) => world.randomBytes(count));
-  const { document, credentials } = await change(invocation, async () => ({
-    phraseEntropy: parseRecoveryPhrase(phrase),
-  }));
-  const { address } = credentials;
-  const slot = document.slots.find(({ type }) => type === 'phrase');
-  const sheet: RecoverySheet = {
+  let isHandedOut = false;
+  // The sheet first: a phrase that is in force and stands nowhere would open nothing for anybody.
+  const handOut = async (document: KeyDocument, { address }: ClientCredentials): Promise<void> => {
+    const lines = layRecoverySheet(await sheetOf(invocation, document, address, phrase));
+    if (path === undefined) {
+      output.lines([...lines, '']);
+      await output.flush();
+      if (canAsk(world)) await askLine(world, 'Write it down or print it now. Then press Enter: ', invocation.signal);
+    } else {
+      await writeSheet(world, path, lines);
+      output.line(`The new recovery sheet is in ${path}. Print it or copy it by hand, then remove the file.`);
+    }
+    isHandedOut = true;
+  };
+  let changed: Changed;
+  try {
+    changed = await change(invocation, async () => ({ phraseEntropy: parseRecoveryPhrase(phrase) }), handOut);
+  } catch (error) {
+    if (isHandedOut) output.warn('Keep both sheets: `fallback key show` names the one that is in force by its label.');
+    throw error;
+  }
+  const { document, credentials } = changed;
+  output.line(`It is in force (key document ${document.number}). Destroy the old sheet.`);
+  output.lines(truth(credentials.address.name));
+  output.json({ ...(await encodeDocument(document)), sheet: path });
+  return undefined;
+}
+
+async function sheetOf(
+  { world }: Invocation,
+  { slots }: KeyDocument,
+  address: ClientCredentials['address'],
+  phrase: string,
+): Promise<RecoverySheet> {
+  const { phraseLabel } = await import('../../sync/pair/key-documents.ts');
+  const slot = slots.find(({ type }) => type === 'phrase');
+  return {
     repositoryName: address.name,
     repositoryId: address.repositoryId,
     hostName: world.hostName,
@@ -146,21 +178,9 @@ async function runRecovery(invocation: Invocation): Promise<undefined> {
     certificateSha256: address.certificateSha256,
     phrase,
     phraseLabel: slot?.type === 'phrase' ? phraseLabel(slot) : '',
-    isEncrypted: !document.slots.some(({ type }) => type === 'clear'),
+    isEncrypted: !slots.some(({ type }) => type === 'clear'),
     madeAtMs: world.nowMs(),
   };
-  if (path === undefined) {
-    output.lines([...layRecoverySheet(sheet), '']);
-    await output.flush();
-    if (canAsk(world)) await askLine(world, 'Write it down or print it now. Then press Enter: ', invocation.signal);
-  } else {
-    await writeSheet(world, path, layRecoverySheet(sheet));
-    output.line(`The new recovery sheet is in ${path}. Print it or copy it by hand, then remove the file.`);
-  }
-  output.line(`It is in force (key document ${document.number}). Destroy the old sheet.`);
-  output.lines(truth(address.name));
-  output.json({ ...(await encodeDocument(document)), sheet: path });
-  return undefined;
 }
 
 async function describeSlot(slot: KeySlot): Promise<string> {

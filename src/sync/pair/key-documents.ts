@@ -165,6 +165,7 @@ function nextSlots(
 /**
  * Adds a key document with the next number. Nothing is encrypted anew, and the older documents stay on the server: this
  * closes the door to those who come later, not to those who kept a copy.
+ * @param beforeSent is called with the document before it is sent: what opens it must be in safe hands by then.
  * @returns the new document.
  * @throws CONFLICT when another machine changed the key meanwhile, LIMIT_EXCEEDED when there are too many, FORBIDDEN, USAGE.
  */
@@ -173,6 +174,7 @@ export async function changeKeys(
   secret: RepositorySecret,
   change: KeyChange,
   randomBytes: (count: number) => Uint8Array,
+  beforeSent: (document: KeyDocument) => Promise<void> = async () => undefined,
 ): Promise<KeyDocument> {
   const documents = await readKeyDocuments(repository);
   const newest = chooseKeyDocument(documents, repository.repositoryId);
@@ -185,6 +187,7 @@ export async function changeKeys(
   }
   const document: KeyDocument = { repositoryId: repository.repositoryId, number: newest.number + 1, slots };
   const file = encodeKeyDocument(document);
+  await beforeSent(document);
   await repository.putKeyDocument(document.number, file);
   if (!equalBytes(await repository.keyDocument(document.number), file)) {
     throw new FallbackError('VERIFY_FAILED', `The store gives another key document ${document.number} than was sent.`);

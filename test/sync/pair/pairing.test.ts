@@ -177,6 +177,12 @@ test('changing keys: the new one opens, the old one only its own document, and t
     assert.deepEqual(await withPassphrase('open sesame', 1), secret);
     assert.deepEqual(await unlockRepository(repository, { type: 'phrase', entropy: phraseEntropy }), secret);
     const fresh = random(16);
+    // A sheet that could not be written puts nothing in force.
+    const unwritten = changeKeys(repository, secret, { phraseEntropy: fresh }, random, async () => {
+      throw new FallbackError('DISK_FULL', 'as planned');
+    });
+    await assert.rejects(unwritten, code('DISK_FULL'));
+    assert.deepEqual(await unlockRepository(repository, { type: 'phrase', entropy: phraseEntropy }), secret);
     const document = await changeKeys(repository, secret, { phraseEntropy: fresh }, random);
     assert.equal(document.number, 3);
     assert.deepEqual(await unlockRepository(repository, { type: 'phrase', entropy: fresh }), secret);
