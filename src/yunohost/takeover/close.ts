@@ -102,6 +102,12 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
   return report;
 }
 
+/** System parts of the main server that really came: of any other, what lies here says nothing of what was removed. */
+function takenPartsOf(journal: Journal): string[] {
+  const missing = journal.fact<LostPart[]>(deployFacts.systemMissing) ?? [];
+  return planOf(journal).systemParts.filter((part) => !missing.some(({ name }) => name === part));
+}
+
 /** Backs up the system and every app that came, under their own origin, and proves the backup. */
 async function saveProduced(request: CloseRequest): Promise<SavedState> {
   const { host, session, journal, discarded } = request;
@@ -127,6 +133,7 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
       attributes: {
         takeover: String(plan.snapshot),
         ownDomains: (own?.domains ?? []).join(' ').slice(0, 4000),
+        ...(hasSystem ? { takenParts: takenPartsOf(journal).join(' ').slice(0, 4000) } : {}),
         ...(discarded.length === 0 ? {} : { discarded: discarded.join(' ').slice(0, 4000) }),
         ...(isNothing ? { nothing: 'yes' } : {}),
       },

@@ -38,6 +38,20 @@ export const shorten = ({ added, changed, removed, counts, isUnknown }: Changes)
   isUnknown,
 });
 
+/** The changes of which only some count. */
+export function onlyChanges(
+  { added, changed, removed, isUnknown }: Changes,
+  isCounted: (member: string, change: 'added' | 'changed' | 'removed') => boolean,
+): Changes {
+  const lists = {
+    added: added.filter((member) => isCounted(member, 'added')),
+    changed: changed.filter((member) => isCounted(member, 'changed')),
+    removed: removed.filter((member) => isCounted(member, 'removed')),
+  };
+  const counts = { added: lists.added.length, changed: lists.changed.length, removed: lists.removed.length };
+  return { ...lists, counts, isUnknown };
+}
+
 /** Compares one archive of two snapshots. @param isCounted which members matter. */
 export async function compareVersions(
   session: RepositorySession,

@@ -28,12 +28,42 @@ export const isHomePart = (part: string): boolean => !machineParts.includes(part
 export const isHomeMember = (member: string): boolean =>
   member.startsWith('data/') || member.startsWith('conf/ldap/dc=') || !/^(conf|data)\//.test(member);
 
+/** Parts whose restore adds to what is there; any other part is replaced as a whole. */
+const mergedParts = ['data_home', 'data_mail'];
+
+/** The part that a member of a system archive belongs to; undefined for none of YunoHost's own. */
+export function partOf(member: string): string | undefined {
+  if (member.startsWith('conf/ldap/')) return 'conf_ldap';
+  const name = /^data\/([^/]+)/.exec(member)?.[1];
+  return name === undefined ? undefined : `data_${name}`;
+}
+
+/** Parts of the main server that the fallback server had, as its `close` noted; undefined: an older version closed. */
+export const takenPartsOf = ({ record }: ListedSnapshot): readonly string[] | undefined =>
+  record.attributes['takenParts']?.split(' ').filter((one) => one !== '');
+
+/**
+ * Whether a part is brought home. One that the fallback server did not have is its own there: it is added to homes and mail,
+ * and replaces nothing.
+ * @param taken undefined: not known.
+ */
+export const isBrought = (part: string, taken: readonly string[] | undefined): boolean =>
+  isHomePart(part) && (taken === undefined || taken.includes(part) || mergedParts.includes(part));
+
+/** Whether a member that is not there any more was removed on the fallback server: it had its part. */
+export function isRemovedThere(member: string, taken: readonly string[] | undefined): boolean {
+  const part = partOf(member);
+  return part !== undefined && taken?.includes(part) === true;
+}
+
 export interface SystemHomeRequest {
   readonly host: TakeoverHost;
   readonly session: RepositorySession<RepositoryWriter>;
   readonly journal: Journal;
   readonly epoch: Epoch;
   readonly archive: SnapshotArchive;
+  /** Parts of this server that the fallback server had; undefined: not known. */
+  readonly taken: readonly string[] | undefined;
   /** Members of homes and mail that were removed on the fallback server and not written here. */
   removedThere(): Promise<readonly string[]>;
   /** This server before; undefined when it was bare, and has its system from the snapshot that was taken over. */
@@ -75,11 +105,11 @@ export async function postInstallFrom(
 
 /** @returns why it failed; the system is as it was before then. */
 export async function bringSystemHome(request: SystemHomeRequest): Promise<string | undefined> {
-  const { host, session, journal, epoch, archive, own } = request;
+  const { host, session, journal, epoch, archive, own, taken } = request;
   const { paths } = host.yunohost;
   const facts = await journal.step('system:prove', () => proveStored(session, archive, { signal: host.signal }));
   const here = own?.systemParts ?? (await host.yunohost.server.hooks('backup', shortCall(host)));
-  const parts = facts.systemParts.filter((part) => isHomePart(part) && here.includes(part));
+  const parts = facts.systemParts.filter((part) => isBrought(part, taken) && here.includes(part));
   if (parts.length === 0) return undefined;
   const safety = await journal.step('system:safety', () => makeSafety(host, systemArchive, { system: parts }));
   await journal.step('system:push-safety', () => pushSafety({ host, session, epoch }, systemArchive, safety));

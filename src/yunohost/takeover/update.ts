@@ -6,14 +6,31 @@ import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
 import { systemArchive } from '../coverage.ts';
 import { newestOf, origins, snapshotByNumber } from './choose-snapshot.ts';
-import { type Changes, compareVersions, countOf, shorten, unknownChanges, writtenByBoth } from './compare-versions.ts';
+import {
+  type Changes,
+  compareVersions,
+  countOf,
+  onlyChanges,
+  shorten,
+  unknownChanges,
+  writtenByBoth,
+} from './compare-versions.ts';
 import type { Journal } from './journal.ts';
 import { type OwnState, readOwnState } from './own-state.ts';
 import { type ReplaceOutcome, replaceApp } from './replace-app.ts';
 import { hasApp } from './restore-parts.ts';
 import { saveState } from './save-state.ts';
 import { proveStored } from './stored-archive.ts';
-import { bringSystemHome, isHomeMember, isHomePart, postInstallFrom } from './system-home.ts';
+import {
+  bringSystemHome,
+  isBrought,
+  isHomeMember,
+  isHomePart,
+  isRemovedThere,
+  partOf,
+  postInstallFrom,
+  takenPartsOf,
+} from './system-home.ts';
 import { type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 /** Who wrote an app since the takeover. `absent`: this server does not have it. */
@@ -167,11 +184,19 @@ async function compareItem(
     base === undefined || after === undefined
       ? unknownChanges
       : await compareVersions(session, base, after, name, isCounted, host.signal);
-  const there = await against(produced);
+  const taken = takenPartsOf(produced);
+  const there = isSystem ? comingHome(await against(produced), taken) : await against(produced);
   const here = await against(safety);
   const both = writtenByBoth(there, here);
   const isHere = isSystem ? await host.yunohost.isInstalled() : hasApp(host, name);
-  const verdict = isHere ? judge(there, here, isSystem ? both.length > 0 : true) : 'absent';
+  const isUnsure = isSystem && taken === undefined;
+  const verdict = isHere ? judge(there, here, isSystem ? both.length > 0 : true, isUnsure) : 'absent';
+  if (isUnsure && verdict === 'both') {
+    warn(
+      host,
+      'An older version gave back, and did not note which system parts it had: nothing is removed in homes and mail, and the system is asked for.',
+    );
+  }
   const archive = findArchive(produced, name);
   const domain = isSystem ? undefined : domainOf(archive.attributes['domainPath']);
   return {
@@ -191,12 +216,23 @@ const domainOf = (domainPath: string | undefined): string | undefined => domainP
 /** Settings of an app hold its port, which each machine chooses for itself; they change with anything else of the app. */
 const isMachineOwn = (member: string): boolean => /^apps\/[^/]+\/settings\/settings\.yml$/.test(member);
 
-/** @param isClash whether writes on both sides meet: an app is replaced as a whole, homes and mail file by file. */
-function judge(there: Changes, here: Changes, isClash: boolean): Verdict {
+/** Changes of the fallback server's system that concern this server. */
+const comingHome = (there: Changes, taken: readonly string[] | undefined): Changes =>
+  onlyChanges(there, (member, change) => {
+    const part = partOf(member);
+    if (part === undefined) return true;
+    return change === 'removed' ? isRemovedThere(member, taken) : isBrought(part, taken);
+  });
+
+/**
+ * @param isClash whether writes on both sides meet: an app is replaced as a whole, homes and mail file by file.
+ * @param isUnsure whether the fallback server may not have had what it gives back.
+ */
+function judge(there: Changes, here: Changes, isClash: boolean, isUnsure: boolean): Verdict {
   const wroteThere = there.isUnknown || countOf(there) > 0;
   const wroteHere = here.isUnknown || countOf(here) > 0;
   if (!wroteThere) return wroteHere ? 'main' : 'nothing';
-  return wroteHere && (isClash || here.isUnknown) ? 'both' : 'fallback';
+  return isUnsure || (wroteHere && (isClash || here.isUnknown)) ? 'both' : 'fallback';
 }
 
 /** Begins an update: from here on it is resumed. */
@@ -287,7 +323,8 @@ async function removedThere(
   const there = await compareVersions(session, base, produced, systemArchive, isHomeMember, host.signal);
   const here = await compareVersions(session, base, safety, systemArchive, isHomeMember, host.signal);
   const written = new Set([...here.added, ...here.changed]);
-  return there.removed.filter((member) => !written.has(member));
+  const taken = takenPartsOf(produced);
+  return there.removed.filter((member) => isRemovedThere(member, taken) && !written.has(member));
 }
 
 /** An update that was begun before another takeover is begun anew, unless something is half replaced. @throws WRONG_STATE. */
@@ -327,6 +364,7 @@ async function bring(
         journal,
         epoch,
         archive,
+        taken: takenPartsOf(produced),
         removedThere: () => removedThere(request, facts, produced),
         own: facts.own,
         ownDomainsThere: facts.ownDomainsThere,

@@ -67,10 +67,10 @@ export async function callHooks(
 ): Promise<HookResult[]> {
   const results: HookResult[] = [];
   for (const hook of chooseHooks(server, action, names)) {
-    server.strike(`hook-${action}`, { path: hook.path });
     const play = call.play?.(hook);
     let succeeded = true;
     try {
+      server.strike(`hook-${action}`, { path: hook.path });
       if (play !== undefined) play();
       else if ((await interruptible(() => runHook(server, hook.path, call))) !== 0) throw new Error('exit');
     } catch (error) {
