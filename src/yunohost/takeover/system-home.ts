@@ -9,6 +9,7 @@ import type { RepositoryReader, RepositoryWriter } from '../../store/repository-
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
 import { systemArchive } from '../coverage.ts';
+import type { Changes } from './compare-versions.ts';
 import type { Journal } from './journal.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
@@ -42,13 +43,27 @@ export function partOf(member: string): string | undefined {
 export const takenPartsOf = ({ record }: ListedSnapshot): readonly string[] | undefined =>
   record.attributes['takenParts']?.split(' ').filter((one) => one !== '');
 
+/** Parts of YunoHost's own that these changes touch and that a restore replaces as a whole. */
+export const wholePartsOf = ({ added, changed, removed }: Changes): string[] => {
+  const parts = [...added, ...changed, ...removed].map(partOf).filter((part) => part !== undefined);
+  return [...new Set(parts)].filter((part) => !mergedParts.includes(part)).sort();
+};
+
 /**
  * Whether a part is brought home. One that the fallback server did not have is its own there: it is added to homes and mail,
- * and replaces nothing.
- * @param taken undefined: not known.
+ * and replaces nothing. One that is replaced as a whole and was not written there would only undo what was written here.
+ * @param taken undefined: not known. @param written such parts that were written there; undefined: not known.
  */
-export const isBrought = (part: string, taken: readonly string[] | undefined): boolean =>
-  isHomePart(part) && (taken === undefined || taken.includes(part) || mergedParts.includes(part));
+export function isBrought(
+  part: string,
+  taken: readonly string[] | undefined,
+  written?: readonly string[] | undefined,
+): boolean {
+  if (!isHomePart(part)) return false;
+  if (mergedParts.includes(part)) return true;
+  const isKnown = part === 'conf_ldap' || part.startsWith('data_');
+  return (taken?.includes(part) ?? true) && (!isKnown || (written?.includes(part) ?? true));
+}
 
 /** Whether a member that is not there any more was removed on the fallback server: it had its part. */
 export function isRemovedThere(member: string, taken: readonly string[] | undefined): boolean {
@@ -62,8 +77,8 @@ export interface SystemHomeRequest {
   readonly journal: Journal;
   readonly epoch: Epoch;
   readonly archive: SnapshotArchive;
-  /** Parts of this server that the fallback server had; undefined: not known. */
-  readonly taken: readonly string[] | undefined;
+  /** Whether a part of the archive is brought home. */
+  isBrought(part: string): boolean;
   /** Members of homes and mail that were removed on the fallback server and not written here. */
   removedThere(): Promise<readonly string[]>;
   /** This server before; undefined when it was bare, and has its system from the snapshot that was taken over. */
@@ -105,11 +120,11 @@ export async function postInstallFrom(
 
 /** @returns why it failed; the system is as it was before then. */
 export async function bringSystemHome(request: SystemHomeRequest): Promise<string | undefined> {
-  const { host, session, journal, epoch, archive, own, taken } = request;
+  const { host, session, journal, epoch, archive, own } = request;
   const { paths } = host.yunohost;
   const facts = await journal.step('system:prove', () => proveStored(session, archive, { signal: host.signal }));
   const here = own?.systemParts ?? (await host.yunohost.server.hooks('backup', shortCall(host)));
-  const parts = facts.systemParts.filter((part) => isBrought(part, taken) && here.includes(part));
+  const parts = facts.systemParts.filter((part) => request.isBrought(part) && here.includes(part));
   if (parts.length === 0) return undefined;
   const safety = await journal.step('system:safety', () => makeSafety(host, systemArchive, { system: parts }));
   await journal.step('system:push-safety', () => pushSafety({ host, session, epoch }, systemArchive, safety));

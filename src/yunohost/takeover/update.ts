@@ -30,6 +30,7 @@ import {
   partOf,
   postInstallFrom,
   takenPartsOf,
+  wholePartsOf,
 } from './system-home.ts';
 import { type TakeoverHost, tell, warn } from './takeover-host.ts';
 
@@ -45,9 +46,11 @@ export interface HomeItem {
   readonly there: Changes;
   /** Changed here since the snapshot that was taken over. */
   readonly here: Changes;
-  /** Members that both wrote, the first ones. */
+  /** Members that both wrote, or that were written here and would be gone with their part; the first ones. */
   readonly both: readonly string[];
   readonly domain: string | undefined;
+  /** Of the system: parts that are replaced as a whole and were written there; the others stay. Absent: not known. */
+  readonly written?: readonly string[];
   /** Why it cannot be replaced: its safety backup fails. */
   readonly blocked?: string;
 }
@@ -185,9 +188,19 @@ async function compareItem(
       ? unknownChanges
       : await compareVersions(session, base, after, name, isCounted, host.signal);
   const taken = takenPartsOf(produced);
-  const there = isSystem ? comingHome(await against(produced), taken) : await against(produced);
+  const all = await against(produced);
+  const there = isSystem ? comingHome(all, taken) : all;
+  for (const part of isSystem ? wholePartsOf(onlyChanges(all, (_, change) => change !== 'removed')) : []) {
+    if (!part.startsWith('data_') || isBrought(part, taken)) continue;
+    const members = `data/${part.slice('data_'.length)}`;
+    warn(
+      host,
+      `The takeover left ${part} out, so it is not brought home. What is there: fallback restore ${produced.head.number} ${name} ${members} --to FOLDER`,
+    );
+  }
   const here = await against(safety);
-  const both = writtenByBoth(there, here);
+  const written = isSystem && !there.isUnknown ? wholePartsOf(there) : undefined;
+  const both = [...new Set([...writtenByBoth(there, here), ...lostWith(here, written ?? [])])];
   const isHere = isSystem ? await host.yunohost.isInstalled() : hasApp(host, name);
   const isUnsure = isSystem && taken === undefined;
   const verdict = isHere ? judge(there, here, isSystem ? both.length > 0 : true, isUnsure) : 'absent';
@@ -207,6 +220,7 @@ async function compareItem(
     here: shorten(here),
     both: both.slice(0, bothShownMax),
     domain,
+    ...(written === undefined ? {} : { written }),
     ...(blocked === undefined ? {} : { blocked }),
   };
 }
@@ -224,8 +238,12 @@ const comingHome = (there: Changes, taken: readonly string[] | undefined): Chang
     return change === 'removed' ? isRemovedThere(member, taken) : isBrought(part, taken);
   });
 
+/** Members written here that would be gone with the parts that are replaced as a whole. */
+const lostWith = ({ added, changed, removed }: Changes, parts: readonly string[]): string[] =>
+  [...added, ...changed, ...removed].filter((member) => parts.includes(partOf(member) ?? ''));
+
 /**
- * @param isClash whether writes on both sides meet: an app is replaced as a whole, homes and mail file by file.
+ * @param isClash whether writes on both sides meet: an app and the multimedia folder are replaced as a whole, homes and mail file by file.
  * @param isUnsure whether the fallback server may not have had what it gives back.
  */
 function judge(there: Changes, here: Changes, isClash: boolean, isUnsure: boolean): Verdict {
@@ -364,7 +382,7 @@ async function bring(
         journal,
         epoch,
         archive,
-        taken: takenPartsOf(produced),
+        isBrought: (part) => isBrought(part, takenPartsOf(produced), item.written),
         removedThere: () => removedThere(request, facts, produced),
         own: facts.own,
         ownDomainsThere: facts.ownDomainsThere,
