@@ -2,7 +2,8 @@
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { HttpRepository } from '../../sync/http/http-repository.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
-import type { HomeItem, HomeOutcome, UpdateChoice, UpdateRequest } from '../../yunohost/takeover/update.ts';
+import type { HomeItem, UpdateRequest } from '../../yunohost/takeover/look-home.ts';
+import type { HomeOutcome, UpdateChoice } from '../../yunohost/takeover/update.ts';
 import { askLine, canAsk } from '../ask.ts';
 import { type CommandBody, flagOption, type Invocation, textOption } from '../command-spec.ts';
 import { openForPush, openState } from '../open-repository.ts';
@@ -82,6 +83,7 @@ async function bringHome(machine: Machine, session: RepositorySession<HttpReposi
   const { invocation, host } = machine;
   const { output } = invocation;
   const update = await import('../../yunohost/takeover/update.ts');
+  const { beginUpdate, lookHome, updateFacts } = await import('../../yunohost/takeover/look-home.ts');
   const { requireState } = await import('../../yunohost/takeover/journal.ts');
   const { parseEpoch } = await import('../../format/ids.ts');
   const journal = await openJournal(machine);
@@ -95,7 +97,7 @@ async function bringHome(machine: Machine, session: RepositorySession<HttpReposi
     return undefined;
   }
   await update.forgetOvertaken(request);
-  let facts = update.updateFacts(journal);
+  let facts = updateFacts(journal);
   if (journal.state === 'idle' || facts === undefined) {
     const produced = await update.findProduced(request, seen?.epoch ?? parseEpoch(session.status.epoch));
     if (produced === undefined) {
@@ -103,8 +105,8 @@ async function bringHome(machine: Machine, session: RepositorySession<HttpReposi
       output.line('There is nothing to take home: the fallback server has not taken over since.');
       return undefined;
     }
-    facts = await update.lookHome(request, produced);
-    if (invocation.get(dryRunOption) !== true) await update.beginUpdate(request, facts);
+    facts = await lookHome(request, produced);
+    if (invocation.get(dryRunOption) !== true) await beginUpdate(request, facts);
   }
   output.lines(await layItems(facts.items));
   if (invocation.get(dryRunOption) === true) {

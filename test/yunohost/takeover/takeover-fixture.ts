@@ -28,19 +28,11 @@ import {
   runDeploy,
 } from '../../../src/yunohost/takeover/deploy.ts';
 import { Journal, type StepListener } from '../../../src/yunohost/takeover/journal.ts';
+import { beginUpdate, type HomeItem, lookHome, updateFacts } from '../../../src/yunohost/takeover/look-home.ts';
 import { type Preflight, preflight } from '../../../src/yunohost/takeover/preflight.ts';
 import { runRecovery } from '../../../src/yunohost/takeover/recover.ts';
 import type { TakeoverEvent, TakeoverHost } from '../../../src/yunohost/takeover/takeover-host.ts';
-import {
-  beginUpdate,
-  findProduced,
-  type HomeItem,
-  type HomeOutcome,
-  lookHome,
-  runUpdate,
-  type UpdateChoice,
-  updateFacts,
-} from '../../../src/yunohost/takeover/update.ts';
+import { findProduced, type HomeOutcome, runUpdate, type UpdateChoice } from '../../../src/yunohost/takeover/update.ts';
 import { testConfiguration, testEnvironment } from '../../support/client-fixture.ts';
 import { sha256Hex } from '../../support/fake-objects.ts';
 import { readAccounts } from '../double/accounts.ts';

@@ -4,7 +4,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseEpoch } from '../../../src/format/ids.ts';
-import { findProduced, lookHome } from '../../../src/yunohost/takeover/update.ts';
+import { lookHome } from '../../../src/yunohost/takeover/look-home.ts';
+import { findProduced } from '../../../src/yunohost/takeover/update.ts';
 import { setFaults } from '../double/faults.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import {

@@ -1,0 +1,213 @@
+// What an update would bring home, item by item: who wrote since the takeover. Backs up what is here, and restores nothing.
+import type { Epoch } from '../../format/ids.ts';
+import type { RepositoryWriter } from '../../store/repository-store.ts';
+import type { RepositorySession } from '../../sync/repository-session.ts';
+import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
+import { systemArchive } from '../coverage.ts';
+import { origins, snapshotByNumber } from './choose-snapshot.ts';
+import {
+  type Changes,
+  compareVersions,
+  countOf,
+  onlyChanges,
+  shorten,
+  unknownChanges,
+  writtenByBoth,
+} from './compare-versions.ts';
+import type { Journal } from './journal.ts';
+import { type OwnState, readOwnState } from './own-state.ts';
+import { hasApp } from './restore-parts.ts';
+import { saveState } from './save-state.ts';
+import {
+  isBrought,
+  isHomeMember,
+  isHomePart,
+  isRemovedThere,
+  partOf,
+  takenPartsOf,
+  wholePartsOf,
+} from './system-home.ts';
+import { type TakeoverHost, tell, warn } from './takeover-host.ts';
+
+/** Who wrote an app since the takeover. `absent`: this server does not have it. */
+export type Verdict = 'nothing' | 'fallback' | 'main' | 'both' | 'absent';
+
+/** One archive that the fallback server gave back; JSON. */
+export interface HomeItem {
+  readonly name: string;
+  readonly kind: 'system' | 'app';
+  readonly verdict: Verdict;
+  /** Changed on the fallback server since the takeover. */
+  readonly there: Changes;
+  /** Changed here since the snapshot that was taken over. */
+  readonly here: Changes;
+  /** Members that both wrote, or that were written here and would be gone with their part; the first ones. */
+  readonly both: readonly string[];
+  readonly domain: string | undefined;
+  /** Of the system: parts that are replaced as a whole and were written there; the others stay. Absent: not known. */
+  readonly written?: readonly string[];
+  /** Why it cannot be replaced: its safety backup fails. */
+  readonly blocked?: string;
+}
+
+export interface UpdateFacts {
+  readonly produced: number;
+  readonly base: number;
+  readonly epoch: number;
+  /** The snapshot of what was here when both sides were compared, or 0. */
+  readonly safety: number;
+  readonly own: OwnState | undefined;
+  readonly ownDomainsThere: readonly string[];
+  readonly items: readonly HomeItem[];
+}
+
+export interface UpdateRequest {
+  readonly host: TakeoverHost;
+  readonly session: RepositorySession<RepositoryWriter>;
+  readonly journal: Journal;
+  /** Makes this machine live in the repository's epoch, so that its nightly pushes are taken again. */
+  adopt(epoch: Epoch): Promise<void>;
+}
+
+const factName = 'update';
+const bothShownMax = 20;
+
+/** The facts of the update that is under way. */
+export const updateFacts = (journal: Journal): UpdateFacts | undefined => journal.fact<UpdateFacts>(factName);
+
+/**
+ * Backs up what is here, and compares: what the fallback server produced, what changed here since. Restores nothing.
+ * @throws what backup, push and comparison throw; it can be run again.
+ */
+export async function lookHome(request: UpdateRequest, produced: ListedSnapshot): Promise<UpdateFacts> {
+  const { host, session } = request;
+  const { attributes } = produced.record;
+  const base = await snapshotByNumber(session, Number(attributes['takeover'] ?? '0')).catch(() => undefined);
+  const isInstalled = await host.yunohost.isInstalled();
+  const own = isInstalled ? await readOwnState(host) : undefined;
+  const archives =
+    attributes['nothing'] === 'yes' ? [] : produced.record.archives.filter(({ status }) => status !== 'kept');
+  const apps = archives.map(({ name }) => name).filter((name) => name !== systemArchive);
+  const hasSystem = archives.some(({ name }) => name === systemArchive);
+  const epoch = session.status.epoch;
+  const here = apps.filter((id) => hasApp(host, id));
+  const parts = (own?.systemParts ?? []).filter(isHomePart);
+  const isAnything = isInstalled && (here.length > 0 || (hasSystem && parts.length > 0));
+  const saved = isAnything
+    ? await saveState({
+        host,
+        session,
+        origin: origins.safety,
+        epoch,
+        holder: `fallback on ${session.environment.hostName}`,
+        systemParts: hasSystem ? parts : undefined,
+        apps: here,
+        attributes: { before: `update from ${produced.head.number}` },
+        mayLackApps: true,
+        isProved: false,
+      })
+    : undefined;
+  const safety = saved === undefined ? undefined : await snapshotByNumber(session, saved.snapshot);
+  const items: HomeItem[] = [];
+  for (const { name } of archives) {
+    tell(host, `comparing ${name}`);
+    const blocked = saved?.failed.find((one) => one.name === name)?.reason;
+    items.push(await compareItem(request, { base, produced, safety, name }, blocked));
+  }
+  return {
+    produced: produced.head.number,
+    base: base?.head.number ?? 0,
+    epoch,
+    safety: saved?.snapshot ?? 0,
+    own,
+    ownDomainsThere: (attributes['ownDomains'] ?? '').split(' ').filter((one) => one !== ''),
+    items,
+  };
+}
+
+async function compareItem(
+  { host, session }: UpdateRequest,
+  {
+    base,
+    produced,
+    safety,
+    name,
+  }: { base: ListedSnapshot | undefined; produced: ListedSnapshot; safety: ListedSnapshot | undefined; name: string },
+  blocked: string | undefined,
+): Promise<HomeItem> {
+  const isSystem = name === systemArchive;
+  const isCounted = isSystem ? isHomeMember : (member: string) => !isMachineOwn(member);
+  const against = async (after: ListedSnapshot | undefined): Promise<Changes> =>
+    base === undefined || after === undefined
+      ? unknownChanges
+      : await compareVersions(session, base, after, name, isCounted, host.signal);
+  const taken = takenPartsOf(produced);
+  const all = await against(produced);
+  const there = isSystem ? comingHome(all, taken) : all;
+  for (const part of isSystem ? wholePartsOf(onlyChanges(all, (_, change) => change !== 'removed')) : []) {
+    if (!part.startsWith('data_') || isBrought(part, taken)) continue;
+    const members = `data/${part.slice('data_'.length)}`;
+    warn(
+      host,
+      `The takeover left ${part} out, so it is not brought home. What is there: fallback restore ${produced.head.number} ${name} ${members} --to FOLDER`,
+    );
+  }
+  const here = await against(safety);
+  const written = isSystem && !there.isUnknown ? wholePartsOf(there) : undefined;
+  const both = [...new Set([...writtenByBoth(there, here), ...lostWith(here, written ?? [])])];
+  const isHere = isSystem ? await host.yunohost.isInstalled() : hasApp(host, name);
+  const isUnsure = isSystem && taken === undefined;
+  const verdict = isHere ? judge(there, here, isSystem ? both.length > 0 : true, isUnsure) : 'absent';
+  if (isUnsure && verdict === 'both') {
+    warn(
+      host,
+      'An older version gave back, and did not note which system parts it had: nothing is removed in homes and mail, and the system is asked for.',
+    );
+  }
+  const archive = findArchive(produced, name);
+  const domain = isSystem ? undefined : domainOf(archive.attributes['domainPath']);
+  return {
+    name,
+    kind: isSystem ? 'system' : 'app',
+    verdict,
+    there: shorten(there),
+    here: shorten(here),
+    both: both.slice(0, bothShownMax),
+    domain,
+    ...(written === undefined ? {} : { written }),
+    ...(blocked === undefined ? {} : { blocked }),
+  };
+}
+
+const domainOf = (domainPath: string | undefined): string | undefined => domainPath?.split('/')[0];
+
+/** Settings of an app hold its port, which each machine chooses for itself; they change with anything else of the app. */
+const isMachineOwn = (member: string): boolean => /^apps\/[^/]+\/settings\/settings\.yml$/.test(member);
+
+/** Changes of the fallback server's system that concern this server. */
+const comingHome = (there: Changes, taken: readonly string[] | undefined): Changes =>
+  onlyChanges(there, (member, change) => {
+    const part = partOf(member);
+    if (part === undefined) return true;
+    return change === 'removed' ? isRemovedThere(member, taken) : isBrought(part, taken);
+  });
+
+/** Members written here that would be gone with the parts that are replaced as a whole. */
+const lostWith = ({ added, changed, removed }: Changes, parts: readonly string[]): string[] =>
+  [...added, ...changed, ...removed].filter((member) => parts.includes(partOf(member) ?? ''));
+
+/**
+ * @param isClash whether writes on both sides meet: an app and the multimedia folder are replaced as a whole, homes and mail file by file.
+ * @param isUnsure whether the fallback server may not have had what it gives back.
+ */
+function judge(there: Changes, here: Changes, isClash: boolean, isUnsure: boolean): Verdict {
+  const wroteThere = there.isUnknown || countOf(there) > 0;
+  const wroteHere = here.isUnknown || countOf(here) > 0;
+  if (!wroteThere) return wroteHere ? 'main' : 'nothing';
+  return isUnsure || (wroteHere && (isClash || here.isUnknown)) ? 'both' : 'fallback';
+}
+
+/** Begins an update: from here on it is resumed. */
+export async function beginUpdate({ journal }: UpdateRequest, facts: UpdateFacts): Promise<void> {
+  await journal.reset('updating', { [factName]: facts });
+}
