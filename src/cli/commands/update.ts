@@ -42,6 +42,9 @@ async function layItems(items: readonly HomeItem[]): Promise<string[]> {
   ]);
 }
 
+const openItems = (outcomes: readonly HomeOutcome[], items: readonly HomeItem[]): HomeItem[] =>
+  items.filter((item) => outcomes.some(({ name, status }) => name === item.name && status === 'open'));
+
 /** Asks for each item that is open. */
 async function ask(invocation: Invocation, items: readonly HomeItem[], choice: UpdateChoice): Promise<UpdateChoice> {
   const take = [...choice.take];
@@ -107,6 +110,8 @@ async function bringHome(machine: Machine, session: RepositorySession<HttpReposi
     }
     facts = await lookHome(request, produced);
     if (invocation.get(dryRunOption) !== true) await beginUpdate(request, facts);
+  } else {
+    facts = await update.resumeUpdate(request, invocation.get(dryRunOption) !== true);
   }
   output.lines(await layItems(facts.items));
   if (invocation.get(dryRunOption) === true) {
@@ -118,7 +123,10 @@ async function bringHome(machine: Machine, session: RepositorySession<HttpReposi
     keep: list(invocation.get(keepOption)),
     all: invocation.get(allOption) === true,
   };
-  const choice = canAsk(invocation.world) && !output.mode.json ? await ask(invocation, facts.items, typed) : typed;
+  const choice =
+    canAsk(invocation.world) && !output.mode.json
+      ? await ask(invocation, openItems(update.outcomesOf(journal), facts.items), typed)
+      : typed;
   const outcomes = await update.runUpdate(request, choice);
   output.json({ items: facts.items, outcomes });
   output.lines(layOutcomes(outcomes));

@@ -77,16 +77,23 @@ export const updateFacts = (journal: Journal): UpdateFacts | undefined => journa
 
 /**
  * Backs up what is here, and compares: what the fallback server produced, what changed here since. Restores nothing.
+ * @param only names of the items to look at; undefined: all.
  * @throws what backup, push and comparison throw; it can be run again.
  */
-export async function lookHome(request: UpdateRequest, produced: ListedSnapshot): Promise<UpdateFacts> {
+export async function lookHome(
+  request: UpdateRequest,
+  produced: ListedSnapshot,
+  only?: readonly string[],
+): Promise<UpdateFacts> {
   const { host, session } = request;
   const { attributes } = produced.record;
   const base = await snapshotByNumber(session, Number(attributes['takeover'] ?? '0')).catch(() => undefined);
   const isInstalled = await host.yunohost.isInstalled();
   const own = isInstalled ? await readOwnState(host) : undefined;
   const archives =
-    attributes['nothing'] === 'yes' ? [] : produced.record.archives.filter(({ status }) => status !== 'kept');
+    attributes['nothing'] === 'yes'
+      ? []
+      : produced.record.archives.filter(({ status, name }) => status !== 'kept' && (only?.includes(name) ?? true));
   const apps = archives.map(({ name }) => name).filter((name) => name !== systemArchive);
   const hasSystem = archives.some(({ name }) => name === systemArchive);
   const epoch = session.status.epoch;
@@ -210,4 +217,43 @@ function judge(there: Changes, here: Changes, isClash: boolean, isUnsure: boolea
 /** Begins an update: from here on it is resumed. */
 export async function beginUpdate({ journal }: UpdateRequest, facts: UpdateFacts): Promise<void> {
   await journal.reset('updating', { [factName]: facts });
+}
+
+/** The step from which on an item is neither what it was nor what it will be. */
+const replacingStep = ({ kind, name }: HomeItem): string => (kind === 'system' ? 'system:restore' : `replace:${name}`);
+
+/** Items whose replacing was begun and not brought to its end. */
+export function halfReplaced(journal: Journal): HomeItem[] {
+  const { items } = updateFacts(journal) ?? { items: [] };
+  return items.filter((item) => journal.isBegun(replacingStep(item)) && !journal.isEnded(`home:${item.name}`));
+}
+
+/**
+ * Looks again at what is open and was not touched: days may have passed, and people have written here, or apps came and went.
+ * @returns the facts as they are kept now.
+ */
+export async function lookAgain(
+  request: UpdateRequest,
+  facts: UpdateFacts,
+  produced: ListedSnapshot,
+): Promise<UpdateFacts> {
+  const { journal } = request;
+  const isSetUp = facts.own !== undefined || journal.isEnded('post-install');
+  const open = facts.items.filter(
+    (item) => !journal.isEnded(`home:${item.name}`) && !journal.isBegun(replacingStep(item)),
+  );
+  if (!isSetUp || open.length === 0) return facts;
+  const now = await lookHome(
+    request,
+    produced,
+    open.map(({ name }) => name),
+  );
+  const hasSystem = open.some(({ kind }) => kind === 'system');
+  const next: UpdateFacts = {
+    ...facts,
+    items: facts.items.map((item) => now.items.find(({ name }) => name === item.name) ?? item),
+    ...(hasSystem ? { safety: now.safety, own: now.own } : {}),
+  };
+  await journal.record({ facts: { [factName]: next } });
+  return next;
 }

@@ -104,6 +104,10 @@ export async function pushSafety(
  */
 export async function replaceApp(request: ReplaceRequest): Promise<ReplaceOutcome> {
   const { host, journal, app, epoch } = request;
+  // Nothing was replaced yet, and what was backed up then may be days old: the backup is made anew.
+  if (!journal.isBegun(`replace:${app}`)) {
+    await journal.forget((step) => step === `safety:${app}` || step === `push-safety:${app}`);
+  }
   const safety = await journal.step(`safety:${app}`, async () =>
     hasApp(host, app) ? await makeSafety(host, app, { apps: [app] }) : '',
   );

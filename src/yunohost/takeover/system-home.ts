@@ -126,6 +126,9 @@ export async function bringSystemHome(request: SystemHomeRequest): Promise<strin
   const here = own?.systemParts ?? (await host.yunohost.server.hooks('backup', shortCall(host)));
   const parts = facts.systemParts.filter((part) => request.isBrought(part) && here.includes(part));
   if (parts.length === 0) return undefined;
+  if (!journal.isBegun('system:restore')) {
+    await journal.forget((step) => step === 'system:safety' || step === 'system:push-safety');
+  }
   const safety = await journal.step('system:safety', () => makeSafety(host, systemArchive, { system: parts }));
   await journal.step('system:push-safety', () => pushSafety({ host, session, epoch }, systemArchive, safety));
   const missing = await journal.step('system:restore', () => restoreHome(request, parts));

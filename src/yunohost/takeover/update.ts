@@ -6,7 +6,14 @@ import { systemArchive } from '../coverage.ts';
 import { newestOf, origins, snapshotByNumber } from './choose-snapshot.ts';
 import { compareVersions } from './compare-versions.ts';
 import type { Journal } from './journal.ts';
-import { type HomeItem, type UpdateFacts, type UpdateRequest, updateFacts } from './look-home.ts';
+import {
+  type HomeItem,
+  halfReplaced,
+  lookAgain,
+  type UpdateFacts,
+  type UpdateRequest,
+  updateFacts,
+} from './look-home.ts';
 import { type ReplaceOutcome, replaceApp } from './replace-app.ts';
 import { proveStored } from './stored-archive.ts';
 import {
@@ -77,35 +84,69 @@ export function outcomesOf(journal: Journal): HomeOutcome[] {
   });
 }
 
+/** @throws INTERNAL. */
+function factsOf(journal: Journal): UpdateFacts {
+  const facts = updateFacts(journal);
+  if (facts === undefined) throw new FallbackError('INTERNAL', 'The journal has no update.');
+  return facts;
+}
+
+/**
+ * Goes on with an update that was begun: what is half replaced is brought to its end, then everything that is still open is
+ * compared again, so that nothing is decided by what was here days ago.
+ * @param mayRestore whether half replaced items may be finished; otherwise, while there are any, nothing is looked at.
+ * @throws as runUpdate and lookHome.
+ */
+export async function resumeUpdate(request: UpdateRequest, mayRestore = true): Promise<UpdateFacts> {
+  const { journal, session } = request;
+  const facts = factsOf(journal);
+  const produced = await snapshotByNumber(session, facts.produced);
+  const half = halfReplaced(journal);
+  if (half.length > 0 && !mayRestore) return facts;
+  for (const item of systemFirst(half)) await settleItem(request, facts, produced, item, 'take');
+  return await lookAgain(request, facts, produced);
+}
+
+const systemFirst = (items: readonly HomeItem[]): HomeItem[] =>
+  [...items].sort((a, b) => Number(b.kind === 'system') - Number(a.kind === 'system'));
+
+/** Does with one item what was decided; one that failed is forgotten, so that it is done again when it is chosen again. */
+async function settleItem(
+  request: UpdateRequest,
+  facts: UpdateFacts,
+  produced: ListedSnapshot,
+  item: HomeItem,
+  decision: 'take' | 'keep',
+): Promise<void> {
+  const { journal, host } = request;
+  const outcome = await journal.step(
+    `home:${item.name}`,
+    async () => await bring(request, facts, produced, item, decision),
+  );
+  if (outcome.status !== 'failed') return;
+  warn(host, `${item.name}: ${outcome.reason ?? ''}`);
+  const isOf = (step: string): boolean =>
+    step.endsWith(`:${item.name}`) || (item.kind === 'system' && step.startsWith('system:'));
+  await journal.forget(isOf);
+  await journal.record({ facts: { [`failed:${item.name}`]: outcome.reason } });
+}
+
 /**
  * Brings home what was chosen. When everything is decided, this machine adopts the epoch, and nightly pushes go on.
  * @throws what stopped it; the same command again goes on. Single apps that fail are put back and told in the outcomes.
  */
 export async function runUpdate(request: UpdateRequest, choice: UpdateChoice): Promise<HomeOutcome[]> {
   const { journal, session, host } = request;
-  const facts = updateFacts(journal);
-  if (facts === undefined) throw new FallbackError('INTERNAL', 'The journal has no update.');
+  const facts = factsOf(journal);
   requireNames(facts, choice);
   const produced = await snapshotByNumber(session, facts.produced);
   if (facts.own === undefined && facts.items.some(({ kind }) => kind === 'system')) {
     const base = await snapshotByNumber(session, facts.base);
     await journal.step('post-install', () => postInstallFrom(host, session, base));
   }
-  const ordered = [...facts.items].sort((a, b) => Number(b.kind === 'system') - Number(a.kind === 'system'));
-  for (const item of ordered) {
+  for (const item of systemFirst(facts.items)) {
     const decision = decide(item, choice);
-    if (decision === undefined) continue;
-    const outcome = await journal.step(
-      `home:${item.name}`,
-      async () => await bring(request, facts, produced, item, decision),
-    );
-    if (outcome.status === 'failed') {
-      warn(host, `${item.name}: ${outcome.reason ?? ''}`);
-      const isOf = (step: string): boolean =>
-        step.endsWith(`:${item.name}`) || (item.kind === 'system' && step.startsWith('system:'));
-      await journal.forget(isOf);
-      await journal.record({ facts: { [`failed:${item.name}`]: outcome.reason } });
-    }
+    if (decision !== undefined) await settleItem(request, facts, produced, item, decision);
   }
   const outcomes = outcomesOf(journal).map((one): HomeOutcome => {
     const reason = journal.fact<string>(`failed:${one.name}`);

@@ -32,7 +32,13 @@ import { beginUpdate, type HomeItem, lookHome, updateFacts } from '../../../src/
 import { type Preflight, preflight } from '../../../src/yunohost/takeover/preflight.ts';
 import { runRecovery } from '../../../src/yunohost/takeover/recover.ts';
 import type { TakeoverEvent, TakeoverHost } from '../../../src/yunohost/takeover/takeover-host.ts';
-import { findProduced, type HomeOutcome, runUpdate, type UpdateChoice } from '../../../src/yunohost/takeover/update.ts';
+import {
+  findProduced,
+  type HomeOutcome,
+  resumeUpdate,
+  runUpdate,
+  type UpdateChoice,
+} from '../../../src/yunohost/takeover/update.ts';
 import { testConfiguration, testEnvironment } from '../../support/client-fixture.ts';
 import { sha256Hex } from '../../support/fake-objects.ts';
 import { readAccounts } from '../double/accounts.ts';
@@ -305,7 +311,7 @@ export async function update(
       const produced = await findProduced(request, parseEpoch(liveEpoch));
       if (produced === undefined) return undefined;
       await beginUpdate(request, await lookHome(request, produced));
-    }
+    } else await resumeUpdate(request);
     const items = updateFacts(journal)?.items ?? [];
     const outcomes = await runUpdate(request, { take: [], keep: [], all: false, ...choice });
     return { items, outcomes, adopted };

@@ -67,6 +67,30 @@ describe('update', { concurrency: 2 }, () => {
     assert.deepEqual(compareServers(before, readServerState(main.root, ['databases', 'apps'])), []);
   });
 
+  it('decides by what is here now, and brings what is half replaced to its end', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    await deploy(world, host);
+    liveOneDay(fallback, day(5));
+    await close(world, host);
+    const first = await update(world, main, {});
+    assert.equal(first?.items.find(({ name }) => name === 'demosql')?.verdict, 'fallback');
+    // Answered “later”; people go on writing here, and days pass.
+    liveOneDay(main, { ...day(6, [demoSql]), users: [] });
+    const before = readServerState(main.root, ['databases', 'apps']);
+    const later = await update(world, main, { all: true, keep: ['demopg'] });
+    assert.equal(later?.items.find(({ name }) => name === 'demosql')?.verdict, 'both');
+    assert.equal(later?.outcomes.find(({ name }) => name === 'demosql')?.status, 'open');
+    assert.deepEqual(compareServers(before, readServerState(main.root, ['databases', 'apps'])), []);
+    const cutOff = (step: string, moment: string): void => {
+      if (step === 'replace:demosql' && moment === 'begun') throw new Error('cut off');
+    };
+    await assert.rejects(update(world, main, { take: ['demosql'] }, { onStep: cutOff }), /cut off/);
+    const done = await update(world, main, { keep: ['demosql'] });
+    assert.equal(done?.outcomes.find(({ name }) => name === 'demosql')?.status, 'taken');
+    assert.equal(done?.adopted, 2);
+    assert.deepEqual(leftovers(main.root), []);
+  });
+
   it('puts an app back when its new version cannot be restored', async () => {
     const { world, main, fallback, host } = await twoServers();
     await deploy(world, host);
