@@ -118,7 +118,10 @@ export async function postInstallFrom(
   return facts.systemParts;
 }
 
-/** @returns why it failed; the system is as it was before then. */
+/**
+ * @returns why it failed; all parts were put back then, and files that had come stay in homes and mail.
+ * @throws YUNOHOST_FAILED when parts came back neither new nor old.
+ */
 export async function bringSystemHome(request: SystemHomeRequest): Promise<string | undefined> {
   const { host, session, journal, epoch, archive, own } = request;
   const { paths } = host.yunohost;
@@ -138,21 +141,25 @@ export async function bringSystemHome(request: SystemHomeRequest): Promise<strin
     await removePlaced(paths, safety);
     return undefined;
   }
-  const names = missing.map((part) => part.name);
-  const lost = await journal.step('system:put-back', () => restoreParts(host, safety, names));
-  await settle(request);
   const reason = missing.map((part) => `${part.name} (${part.reason})`).join(', ');
-  if (lost.length > 0) {
-    throw new FallbackError(
-      'YUNOHOST_FAILED',
-      `The system parts ${names.join(', ')} came back neither new nor old: ${reason}`,
-      {
-        hint: `The old state is kept: yunohost backup restore ${safety} --system ${names.join(' ')} --force.`,
-      },
-    );
-  }
+  await journal.step('system:put-back', () => putBack(host, safety, parts, reason));
+  await settle(request);
   await removePlaced(paths, safety);
-  return `It is as it was before. ${reason}`;
+  return `What was here is back; files that had come stay in homes and mail. ${reason}`;
+}
+
+/** All parts, not only those that failed: new users with old homes would be neither this server nor the other. */
+async function putBack(host: TakeoverHost, safety: string, parts: readonly string[], reason: string): Promise<void> {
+  tell(host, `putting ${parts.join(', ')} back`);
+  const lost = (await restoreParts(host, safety, parts)).map((part) => part.name);
+  if (lost.length === 0) return;
+  throw new FallbackError(
+    'YUNOHOST_FAILED',
+    `The system parts ${lost.join(', ')} came back neither new nor old: ${reason}`,
+    {
+      hint: `The old state is kept: yunohost backup restore ${safety} --system ${lost.join(' ')} --force. Or run fallback update again.`,
+    },
+  );
 }
 
 async function restoreHome(
