@@ -222,11 +222,13 @@ export async function beginUpdate({ journal }: UpdateRequest, facts: UpdateFacts
 /** The step from which on an item is neither what it was nor what it will be. */
 const replacingStep = ({ kind, name }: HomeItem): string => (kind === 'system' ? 'system:restore' : `replace:${name}`);
 
-/** Items whose replacing was begun and not brought to its end. */
-export function halfReplaced(journal: Journal): HomeItem[] {
-  const { items } = updateFacts(journal) ?? { items: [] };
-  return items.filter((item) => journal.isBegun(replacingStep(item)) && !journal.isEnded(`home:${item.name}`));
-}
+/** Whether an item's replacing was begun and not brought to its end. */
+export const isHalf = (journal: Journal, item: HomeItem): boolean =>
+  journal.isBegun(replacingStep(item)) && !journal.isEnded(`home:${item.name}`);
+
+/** The items that are half replaced. */
+export const halfReplaced = (journal: Journal): HomeItem[] =>
+  (updateFacts(journal)?.items ?? []).filter((item) => isHalf(journal, item));
 
 /**
  * Looks again at what is open and was not touched: days may have passed, and people have written here, or apps came and went.

@@ -55,12 +55,15 @@ async function ensureArchives(paths: HostPaths): Promise<void> {
   });
 }
 
+/** What an archive needs room for. */
+export type ArchiveSize = Pick<ArchiveFacts, 'name' | 'tarBytes' | 'contentBytes'>;
+
 /** Bytes that must be free in YunoHost's folder for one archive: the tar, what it unpacks to, and YunoHost's margin. */
-export const neededForRestore = ({ tarBytes, contentBytes }: ArchiveFacts): number =>
+export const neededForRestore = ({ tarBytes, contentBytes }: ArchiveSize): number =>
   Math.max(0, tarBytes) + Math.max(contentBytes, tarBytes) + marginBytes;
 
 /** @throws DISK_FULL (details: neededBytes, freeBytes). */
-export async function requireRoomFor(host: TakeoverHost, facts: ArchiveFacts): Promise<void> {
+export async function requireRoomFor(host: TakeoverHost, facts: ArchiveSize): Promise<void> {
   const { backups } = host.yunohost.paths;
   const neededBytes = neededForRestore(facts);
   const freeBytes = await host.freeBytes(backups);

@@ -14,6 +14,8 @@ export interface RecoveryFacts {
   readonly app: string;
   readonly snapshot: number;
   readonly domain: string | undefined;
+  /** Of what the version unpacks to, in bytes; absent in journals of older versions. */
+  readonly contentBytes?: number;
 }
 
 const journalFact = 'recovery';
@@ -58,7 +60,7 @@ export async function findVersion(
 
 /** Begins a recovery, or goes on with the one that was interrupted. @throws WRONG_STATE when another one is open. */
 export async function runRecovery(
-  request: Omit<ReplaceRequest, 'archive' | 'domain'>,
+  request: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
   at: string | undefined,
 ): Promise<RecoveryFacts & ReplaceOutcome> {
   const { journal, session, app, host } = request;
@@ -75,14 +77,15 @@ export async function runRecovery(
   const facts = journal.state === 'recovering' && open !== undefined ? open : await begin(request, at);
   const snapshot = await snapshotByNumber(session, facts.snapshot);
   tell(host, `recovering ${app} from snapshot ${facts.snapshot}`);
-  const outcome = await replaceApp({ ...request, archive: findArchive(snapshot, app), domain: facts.domain });
+  const { domain, contentBytes = 0 } = facts;
+  const outcome = await replaceApp({ ...request, archive: findArchive(snapshot, app), contentBytes, domain });
   await journal.reset('idle', {});
   return { ...facts, ...outcome };
 }
 
 /** Verifies the wanted version before anything else is done. */
 async function begin(
-  { journal, session, app, host }: Omit<ReplaceRequest, 'archive' | 'domain'>,
+  { journal, session, app, host }: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
   at: string | undefined,
 ): Promise<RecoveryFacts> {
   const snapshot = await findVersion(session, app, at);
@@ -99,7 +102,12 @@ async function begin(
     );
   }
   await requireRoomFor(host, proven);
-  const facts: RecoveryFacts = { app, snapshot: snapshot.head.number, domain: inside.domain };
+  const facts: RecoveryFacts = {
+    app,
+    snapshot: snapshot.head.number,
+    domain: inside.domain,
+    contentBytes: proven.contentBytes,
+  };
   await journal.reset('recovering', { [journalFact]: facts });
   return facts;
 }

@@ -1,5 +1,6 @@
 // Puts another version of one app in the place of the one that runs: a safety backup first, then remove and restore; when that
 // fails, the safety backup comes back. Resumable: a safety backup that was made is never made again of a half-removed app.
+import { readFile } from 'node:fs/promises';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { Epoch } from '../../format/ids.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
@@ -9,12 +10,13 @@ import { push } from '../../sync/push/push.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { isGoodResult } from '../command/backup-commands.ts';
 import { cleanLeftovers } from '../night/clean-leftovers.ts';
-import { proveArchive } from '../night/prove-archive.ts';
+import { parseInfo, proveArchive } from '../night/prove-archive.ts';
 import { origins } from './choose-snapshot.ts';
 import type { Journal } from './journal.ts';
-import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
+import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
 import { keepDomains } from './reach.ts';
 import { hasApp, removeApp, restoreApp, restoreAppTwice } from './restore-parts.ts';
+import { isBadArchive } from './stored-archive.ts';
 import { longCall, nightContextOf, type TakeoverHost, tell } from './takeover-host.ts';
 
 export interface ReplaceRequest {
@@ -24,6 +26,8 @@ export interface ReplaceRequest {
   readonly app: string;
   /** The version to put in place. */
   readonly archive: SnapshotArchive;
+  /** Of what that version unpacks to, in bytes. */
+  readonly contentBytes: number;
   /** The epoch under which the safety backup is pushed; undefined: it is kept on this machine only. */
   readonly epoch: Epoch | undefined;
   /** The app's domain, added when this server lacks it. */
@@ -98,56 +102,90 @@ export async function pushSafety(
   return snapshot.number;
 }
 
+/** Bytes that the version which may have to come back unpacks to, as its archive says; 0 without one. */
+async function safetyBytes({ yunohost, signal }: TakeoverHost, safety: string): Promise<number> {
+  if (safety === '') return 0;
+  const text = await readFile(yunohost.paths.archiveInfo(safety), 'utf8').catch(() => undefined);
+  const info = text === undefined ? (await proveArchive(yunohost.paths, safety, signal)).info : parseInfo(text, safety);
+  return info.sizeBytes;
+}
+
+/** All that can be done before the app is touched: the old version is saved, either one has room, the new one lies ready. */
+async function prepare(request: ReplaceRequest, safety: string): Promise<void> {
+  const { host, session, journal, app, archive, epoch } = request;
+  if (safety !== '' && epoch !== undefined) {
+    await journal.step(`push-safety:${app}`, () => pushSafety({ host, session, epoch }, app, safety));
+  }
+  const contentBytes = Math.max(request.contentBytes, await safetyBytes(host, safety));
+  await requireRoomFor(host, { name: app, tarBytes: archive.recipe.lengthBytes, contentBytes });
+  await placeArchive(host, session, archive, placedName('take', app));
+}
+
 /**
  * Replaces an app, or installs it where there is none.
- * @throws BACKUP_FAILED (nothing was changed), and YUNOHOST_FAILED when neither version can be restored: both archives are kept then.
+ * @throws BACKUP_FAILED, DISK_FULL and what fetching the new version throws (nothing was changed), and YUNOHOST_FAILED when
+ * neither version can be restored: both archives are kept then.
  */
 export async function replaceApp(request: ReplaceRequest): Promise<ReplaceOutcome> {
-  const { host, journal, app, epoch } = request;
+  const { host, journal, app } = request;
+  const { paths } = host.yunohost;
+  const isResumed = journal.isBegun(`replace:${app}`);
   // Nothing was replaced yet, and what was backed up then may be days old: the backup is made anew.
-  if (!journal.isBegun(`replace:${app}`)) {
-    await journal.forget((step) => step === `safety:${app}` || step === `push-safety:${app}`);
-  }
+  if (!isResumed) await journal.forget((step) => step === `safety:${app}` || step === `push-safety:${app}`);
   const safety = await journal.step(`safety:${app}`, async () =>
     hasApp(host, app) ? await makeSafety(host, app, { apps: [app] }) : '',
   );
-  if (safety !== '' && epoch !== undefined) {
-    await journal.step(`push-safety:${app}`, () => pushSafety({ host, session: request.session, epoch }, app, safety));
+  try {
+    if (!isResumed) await prepare(request, safety);
+    return await journal.step(`replace:${app}`, () => putInPlace(request, safety, isResumed));
+  } catch (error) {
+    if (safety !== '' && !journal.isBegun(`replace:${app}`)) await removePlaced(paths, safety).catch(() => undefined);
+    throw error;
+  } finally {
+    await removePlaced(paths, placedName('take', app)).catch(() => undefined);
   }
-  return await journal.step(`replace:${app}`, () => putInPlace(request, safety));
 }
 
-async function putInPlace(
+/** @param isResumed whether the new version has to be fetched once more. @returns why it is not there, or undefined. */
+async function takeNew(
   { host, session, app, archive, domain }: ReplaceRequest,
-  safety: string,
-): Promise<ReplaceOutcome> {
-  const { paths } = host.yunohost;
+  isResumed: boolean,
+): Promise<string | undefined> {
   const name = placedName('take', app);
   try {
-    await placeArchive(host, session, archive, name);
-    if (domain !== undefined) await keepDomains(host, [domain]);
-    await removeApp(host, app);
-    tell(host, `restoring ${app}`);
-    const reason = await restoreAppTwice(host, name, app);
-    if (reason === undefined) {
-      if (safety !== '') await removePlaced(paths, safety);
-      return { status: 'replaced' };
-    }
-    if (safety === '') return { status: 'missing', reason };
-    tell(host, `putting ${app} back as it was`);
-    const again = (await restoreApp(host, safety, app)) === undefined ? undefined : await restoreApp(host, safety, app);
-    if (again === undefined) {
-      await removePlaced(paths, safety);
-      return { status: 'put-back', reason };
-    }
-    throw new FallbackError(
-      'YUNOHOST_FAILED',
-      `Neither version of ${app} can be restored. The new one: ${reason} The old one: ${again}`,
-      {
-        hint: `The old one is kept: yunohost backup restore ${safety} --apps ${app}. Or run the same command again.`,
-      },
-    );
-  } finally {
-    await removePlaced(paths, name).catch(() => undefined);
+    if (isResumed) await placeArchive(host, session, archive, name);
+  } catch (error) {
+    if (!isBadArchive(error)) throw error;
+    return error.message;
   }
+  if (domain !== undefined) await keepDomains(host, [domain]);
+  await removeApp(host, app);
+  tell(host, `restoring ${app}`);
+  return await restoreAppTwice(host, name, app);
+}
+
+async function putInPlace(request: ReplaceRequest, safety: string, isResumed: boolean): Promise<ReplaceOutcome> {
+  const { host, app } = request;
+  const { paths } = host.yunohost;
+  const reason = await takeNew(request, isResumed);
+  if (reason === undefined) {
+    if (safety !== '') await removePlaced(paths, safety);
+    return { status: 'replaced' };
+  }
+  if (safety === '') return { status: 'missing', reason };
+  tell(host, `putting ${app} back as it was`);
+  // Its room may be what the old version lacks.
+  await removePlaced(paths, placedName('take', app));
+  const again = (await restoreApp(host, safety, app)) === undefined ? undefined : await restoreApp(host, safety, app);
+  if (again === undefined) {
+    await removePlaced(paths, safety);
+    return { status: 'put-back', reason };
+  }
+  throw new FallbackError(
+    'YUNOHOST_FAILED',
+    `Neither version of ${app} can be restored. The new one: ${reason} The old one: ${again}`,
+    {
+      hint: `The old one is kept: yunohost backup restore ${safety} --apps ${app}. Or run the same command again.`,
+    },
+  );
 }

@@ -9,11 +9,13 @@ import type { Journal } from './journal.ts';
 import {
   type HomeItem,
   halfReplaced,
+  isHalf,
   lookAgain,
   type UpdateFacts,
   type UpdateRequest,
   updateFacts,
 } from './look-home.ts';
+import { placedName, removePlaced } from './placed-archive.ts';
 import { type ReplaceOutcome, replaceApp } from './replace-app.ts';
 import { proveStored } from './stored-archive.ts';
 import {
@@ -214,7 +216,11 @@ async function bring(
 ): Promise<HomeOutcome> {
   const { name } = item;
   const { host, session, journal } = request;
-  if (decision === 'keep') return { name, status: item.verdict === 'nothing' ? 'same' : 'kept' };
+  if (decision === 'keep') {
+    // What a run that was cut off before it changed anything may have left.
+    for (const purpose of ['take', 'safe'] as const) await removePlaced(host.yunohost.paths, placedName(purpose, name));
+    return { name, status: item.verdict === 'nothing' ? 'same' : 'kept' };
+  }
   const epoch = parseEpoch(facts.epoch);
   const archive = findArchive(produced, name);
   try {
@@ -234,7 +240,17 @@ async function bring(
     }
     const proven = await proveStored(session, archive, { signal: host.signal });
     const domain = proven.apps.find(({ id }) => id === name)?.domain ?? item.domain;
-    const done: ReplaceOutcome = await replaceApp({ host, session, journal, app: name, archive, epoch, domain });
+    const { contentBytes } = proven;
+    const done: ReplaceOutcome = await replaceApp({
+      host,
+      session,
+      journal,
+      app: name,
+      archive,
+      contentBytes,
+      epoch,
+      domain,
+    });
     return done.status === 'replaced'
       ? { name, status: 'taken' }
       : {
@@ -244,9 +260,9 @@ async function bring(
         };
   } catch (error) {
     host.signal?.throwIfAborted();
-    if (error instanceof FallbackError && (error.code === 'BACKUP_FAILED' || error.exitCode === 4)) {
-      return { name, status: 'failed', reason: error.message };
-    }
-    throw error;
+    if (!(error instanceof FallbackError)) throw error;
+    const isTooLarge = error.code === 'DISK_FULL' && !isHalf(journal, item);
+    if (error.code !== 'BACKUP_FAILED' && error.exitCode !== 4 && !isTooLarge) throw error;
+    return { name, status: 'failed', reason: error.message };
   }
 }

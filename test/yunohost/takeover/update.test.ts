@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { setFaults } from '../double/faults.ts';
+import { setRoom } from '../double/free-space.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { demoPg, demoSql } from '../double/testing.ts';
 import { close, deploy, hostOf, leftovers, recover, runMainNight, twoServers, update } from './takeover-fixture.ts';
@@ -108,6 +109,28 @@ describe('update', { concurrency: 2 }, () => {
     const again = await update(world, main, { take: ['demosql'] });
     assert.equal(again?.adopted, 2);
     assert.deepEqual(leftovers(main.root), []);
+  });
+
+  it('removes no app when there is no room to unpack one again', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    await deploy(world, host);
+    liveOneDay(fallback, day(5, [demoSql]));
+    await close(world, host);
+    await update(world, main, {});
+    const before = readServerState(main.root, ['databases', 'apps']);
+    // Enough for the safety backup, too little for any restore after it.
+    const fillUp = (step: string, moment: string): void => {
+      if (step === 'safety:demosql' && moment === 'begun') setRoom(main.root, 100 * 1024 * 1024 + 20_000);
+    };
+    const full = await update(world, main, { take: ['demosql'] }, { onStep: fillUp });
+    const outcome = full?.outcomes.find(({ name }) => name === 'demosql');
+    assert.equal(outcome?.status, 'failed');
+    assert.match(outcome?.reason ?? '', /needs .* Nothing was removed for it/);
+    assert.deepEqual(compareServers(before, readServerState(main.root, ['databases', 'apps'])), []);
+    assert.deepEqual(leftovers(main.root), []);
+    setRoom(main.root, undefined);
+    const done = await update(world, main, { take: ['demosql'] });
+    assert.equal(done?.outcomes.find(({ name }) => name === 'demosql')?.status, 'taken');
   });
 
   it('recovers one app as it was at a date, and puts it back when that fails', async () => {
