@@ -1,7 +1,7 @@
 // What `fallback status` says on the fallback server: its state, what to type next, and what its store holds. No key is needed.
 import type { Invocation } from './command-spec.ts';
 import { namedRepositories, openStoreOf } from './open-repository.ts';
-import { openJournal, openMachine } from './open-takeover.ts';
+import { halfRecoveredApp, openJournal, openMachine } from './open-takeover.ts';
 import { showAge, showBytes, showTime } from './show.ts';
 import { layFacts, layTable } from './table.ts';
 
@@ -9,11 +9,14 @@ import { layFacts, layTable } from './table.ts';
 export async function showFallbackStanding(invocation: Invocation, folder: string): Promise<void> {
   const { world, output } = invocation;
   const machine = await openMachine(invocation, 'fallback');
-  const [{ nextCommand }, { readArmedKey }] = await Promise.all([
+  const [{ nextCommand }, { nextRecovery }, { readArmedKey }] = await Promise.all([
     import('../yunohost/takeover/journal.ts'),
+    import('../yunohost/takeover/half-recovery.ts'),
     import('../yunohost/takeover/armed-key.ts'),
   ]);
   const { state } = await openJournal(machine);
+  const recovering = await halfRecoveredApp(machine.invocation);
+  const next = recovering === undefined ? nextCommand(state) : nextRecovery(recovering);
   const armed = await readArmedKey(world.fs, machine.host.stateFolder);
   const store = await openStoreOf(invocation, folder);
   try {
@@ -25,11 +28,11 @@ export async function showFallbackStanding(invocation: Invocation, folder: strin
       packsHoled: holed.toText(),
       damaged: !lost.isEmpty || !holed.isEmpty,
     }));
-    output.json({ role: 'fallback', state, next: nextCommand(state), armed: armed !== undefined, repositories: facts });
+    output.json({ role: 'fallback', state, recovering, next, armed: armed !== undefined, repositories: facts });
     output.lines(
       layFacts([
         ['state', state],
-        ['next', nextCommand(state)],
+        ['next', next],
         ['armed', armed === undefined ? 'no' : `yes, since ${showTime(armed.armedAtMs)}`],
         ['store', folder],
       ]),

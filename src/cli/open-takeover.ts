@@ -118,8 +118,18 @@ export async function openMachine(given: Invocation, role: 'main' | 'fallback' |
   return { invocation, configuration, host };
 }
 
+/** The name of the journal of recoveries: they may be made in any state of a takeover. */
+const recoveryJournal = 'recover.json';
+
 /** The journal of this machine. */
-export async function openJournal({ invocation, host }: Machine, name?: string): Promise<Journal> {
+export const openJournal = ({ invocation }: Pick<Machine, 'invocation'>): Promise<Journal> =>
+  openJournalOf(invocation, undefined);
+
+/** The journal of this machine's recoveries. */
+export const openRecoveryJournal = ({ invocation }: Pick<Machine, 'invocation'>): Promise<Journal> =>
+  openJournalOf(invocation, recoveryJournal);
+
+async function openJournalOf(invocation: Invocation, name: string | undefined): Promise<Journal> {
   const { Journal } = await import('../yunohost/takeover/journal.ts');
   const { world } = invocation;
   const environment = {
@@ -127,7 +137,19 @@ export async function openJournal({ invocation, host }: Machine, name?: string):
     nowMs: () => world.nowMs(),
     randomHex: () => hexOf(world.randomBytes(8)),
   };
-  return await Journal.open(environment, host.stateFolder, name);
+  return await Journal.open(environment, stateFolder(invocation), name);
+}
+
+/** The app that a recovery left half replaced; undefined: none. @throws FORMAT_INVALID, IO. */
+export async function halfRecoveredApp(invocation: Invocation): Promise<string | undefined> {
+  const { halfRecovery } = await import('../yunohost/takeover/half-recovery.ts');
+  return halfRecovery(await openRecoveryJournal({ invocation }))?.app;
+}
+
+/** @throws WRONG_STATE while a recovery has an app half replaced. */
+export async function refuseWhileRecovering(machine: Machine, command: string): Promise<void> {
+  const { requireNoRecovery } = await import('../yunohost/takeover/half-recovery.ts');
+  requireNoRecovery(await openRecoveryJournal(machine), command);
 }
 
 /** Runs `work` under this machine’s lock, after commands of an interrupted run have ended. @throws BUSY. */

@@ -1,6 +1,13 @@
 // fallback close: the fallback server gives back.
 import { type CommandBody, type Invocation, textOption } from '../command-spec.ts';
-import { folderTakeoverOptions, openJournal, openMachine, withFolderSession, withLock } from '../open-takeover.ts';
+import {
+  folderTakeoverOptions,
+  openJournal,
+  openMachine,
+  refuseWhileRecovering,
+  withFolderSession,
+  withLock,
+} from '../open-takeover.ts';
 
 const discardOption = textOption(
   '--discard <apps>',
@@ -18,6 +25,7 @@ async function run(given: Invocation): Promise<number | undefined> {
     const { requireClosable, runClose } = await import('../../yunohost/takeover/close.ts');
     const { pinSnapshot, unpinSnapshot } = await import('../../store/retention.ts');
     requireClosable(journal);
+    await refuseWhileRecovering(machine, 'close');
     const report = await withFolderSession(machine, (session) =>
       runClose({
         host,

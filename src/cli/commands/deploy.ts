@@ -14,6 +14,7 @@ import {
   type Machine,
   openJournal,
   openMachine,
+  refuseWhileRecovering,
   sendReport,
   withFolderSession,
   withLock,
@@ -197,6 +198,7 @@ export async function takeOver(
     import('../../yunohost/takeover/journal.ts'),
   ]);
   requireState(journal, 'deploy', ['idle', 'prepared', 'deployed']);
+  await refuseWhileRecovering(machine, 'deploy');
   const request: DeployRequest = {
     host,
     session,

@@ -9,6 +9,7 @@ import {
   type Machine,
   openJournal,
   openMachine,
+  openRecoveryJournal,
   withFolderSession,
   withLock,
 } from '../open-takeover.ts';
@@ -31,12 +32,14 @@ async function recoverWith(
   const { invocation, host } = machine;
   const { output } = invocation;
   const { runRecovery } = await import('../../yunohost/takeover/recover.ts');
+  const { requireWhole } = await import('../../yunohost/takeover/update.ts');
+  requireWhole(await openJournal(machine), `${app} cannot be recovered`);
   const seen = await (await openState(invocation)).seenHead();
   const { epoch } = session.status;
   const isFenced = seen !== undefined && seen.epoch < epoch;
   if (isFenced) output.warn('The fallback server has taken over: the safety backup stays on this machine only.');
   const outcome = await runRecovery(
-    { host, session, journal: await openJournal(machine, 'recover.json'), app, epoch: isFenced ? undefined : epoch },
+    { host, session, journal: await openRecoveryJournal(machine), app, epoch: isFenced ? undefined : epoch },
     invocation.get(atOption),
   );
   output.json(outcome);

@@ -86,6 +86,8 @@ async function run(invocation: Invocation): Promise<number | undefined> {
     const { status } = opened.session;
     const seen = await opened.state?.seenHead();
     const standing = await standingOf(invocation, opened, seen);
+    const { halfRecoveredApp } = await import('../open-takeover.ts');
+    const recovering = opened.state === undefined ? undefined : await halfRecoveredApp(invocation);
     const { present, lost, holed, ...rest } = status;
     output.json({
       ...rest,
@@ -97,12 +99,17 @@ async function run(invocation: Invocation): Promise<number | undefined> {
       mayPush: standing.mayPush,
       revoked: standing.isRevoked,
       fenced: standing.isFenced,
+      recovering,
     });
     show(invocation, opened, standing);
     if (standing.isFenced && standing.mayPush === true) {
       output.warn(
         'The fallback server has taken over: pushes are refused until `fallback update` was run on this machine.',
       );
+    }
+    if (recovering !== undefined) {
+      const { nextRecovery } = await import('../../yunohost/takeover/half-recovery.ts');
+      output.warn(nextRecovery(recovering));
     }
     if (standing.isRevoked) {
       output.warn(
@@ -132,7 +139,7 @@ export const statusCommand: CommandBody = {
   json: [
     'One object: `repositoryId`, `name`, `place`, `epoch`, `generation`, `head` (`number`, `sha256`; absent without any), `lastPack`, ' +
       '`healRevision`, `storedBytes`, `quotaBytes` (absent: none), `freeBytes`, `leaseHolder`, `lastCompleteAtMs`, `serverTimeMs`, `packs`, ' +
-      '`packsLost`, `packsHoled`, `damaged`, `mayPush`, `revoked` (its push token), `fenced`. On a fallback server: `role`, `state`, `next`, `armed`, `repositories`.',
+      '`packsLost`, `packsHoled`, `damaged`, `mayPush`, `revoked` (its push token), `fenced`, `recovering` (an app that a recovery left half replaced; absent: none). On a fallback server: `role`, `state`, `recovering`, `next`, `armed`, `repositories`.',
   ],
   run,
 };

@@ -7,7 +7,7 @@ import type { HomeOutcome, UpdateChoice } from '../../yunohost/takeover/update.t
 import { askLine, canAsk } from '../ask.ts';
 import { type CommandBody, flagOption, type Invocation, textOption } from '../command-spec.ts';
 import { openForPush, openState } from '../open-repository.ts';
-import { type Machine, openJournal, openMachine, withLock } from '../open-takeover.ts';
+import { type Machine, openJournal, openMachine, refuseWhileRecovering, withLock } from '../open-takeover.ts';
 import { configOption } from '../open-yunohost.ts';
 import { downloadLimitOption, jsonOption, quietOption, stateOption, uploadLimitOption } from '../shared-options.ts';
 
@@ -91,11 +91,11 @@ async function bringHome(machine: Machine, session: RepositorySession<HttpReposi
   const { parseEpoch } = await import('../../format/ids.ts');
   const journal = await openJournal(machine);
   requireState(journal, 'update', ['idle', 'updating']);
+  await refuseWhileRecovering(machine, 'update');
   const seen = await (await openState(invocation)).seenHead();
   const request: UpdateRequest = { host, session, journal, adopt: (epoch) => adopt(invocation, session, epoch) };
   if (invocation.get(giveUpOption) === true) {
-    await adopt(invocation, session, session.status.epoch);
-    await journal.reset('idle', {});
+    await update.giveUpFallback(request);
     output.line('This server goes on without what the fallback server produced. Nightly pushes are taken again.');
     return undefined;
   }

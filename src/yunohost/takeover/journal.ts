@@ -122,13 +122,6 @@ export class Journal {
     return this.#document.steps[step]?.endedAtMs !== undefined;
   }
 
-  /** Steps that were begun and not ended. */
-  get openSteps(): string[] {
-    return Object.entries(this.#document.steps)
-      .filter(([, { endedAtMs }]) => endedAtMs === undefined)
-      .map(([name]) => name);
-  }
-
   /** What a step that ended gave. */
   result<Result>(step: string): Result | undefined {
     return this.#document.steps[step]?.result as Result | undefined;

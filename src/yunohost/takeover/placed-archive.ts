@@ -46,6 +46,11 @@ export async function removePlaced(paths: HostPaths, name: string): Promise<void
   });
 }
 
+/** Removes what was prepared for replacing something that was not touched yet: the new version, and the safety backup. */
+export async function removePrepared({ yunohost }: TakeoverHost, what: string): Promise<void> {
+  for (const purpose of ['take', 'safe'] as const) await removePlaced(yunohost.paths, placedName(purpose, what));
+}
+
 /** YunoHost's folder of archives, made as YunoHost makes it: a bare server has none yet. */
 async function ensureArchives(paths: HostPaths): Promise<void> {
   await withFsErrors('make the folder of archives', async () => {

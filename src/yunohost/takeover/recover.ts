@@ -4,21 +4,11 @@ import type { RepositoryReader } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot, openListedSnapshot } from '../../sync/snapshots.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
-import { requireRoomFor } from './placed-archive.ts';
+import { halfRecovery, type RecoveryFacts, recoveryFact, requireNoRecovery } from './half-recovery.ts';
+import { removePrepared, requireRoomFor } from './placed-archive.ts';
 import { type ReplaceOutcome, type ReplaceRequest, replaceApp } from './replace-app.ts';
 import { proveStored } from './stored-archive.ts';
 import { tell } from './takeover-host.ts';
-
-/** Which version of an app is meant; JSON. */
-export interface RecoveryFacts {
-  readonly app: string;
-  readonly snapshot: number;
-  readonly domain: string | undefined;
-  /** Of what the version unpacks to, in bytes; absent in journals of older versions. */
-  readonly contentBytes?: number;
-}
-
-const journalFact = 'recovery';
 
 /** The newest snapshot with this app, of the given time or before. @param at a snapshot's number, a date, or undefined. @throws NOT_FOUND, USAGE. */
 export async function findVersion(
@@ -58,27 +48,27 @@ export async function findVersion(
   );
 }
 
-/** Begins a recovery, or goes on with the one that was interrupted. @throws WRONG_STATE when another one is open. */
+/**
+ * Begins a recovery, or goes on with the one that was interrupted while it replaced its app. One that changed nothing yet is
+ * forgotten: it blocks no other.
+ * @throws WRONG_STATE while another app is half replaced, and as replaceApp.
+ */
 export async function runRecovery(
   request: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
   at: string | undefined,
 ): Promise<RecoveryFacts & ReplaceOutcome> {
   const { journal, session, app, host } = request;
-  const open = journal.fact<RecoveryFacts>(journalFact);
-  if (journal.state === 'recovering' && open !== undefined && open.app !== app) {
-    throw new FallbackError(
-      'WRONG_STATE',
-      `The recovery of ${open.app} was interrupted and is not finished. Nothing was changed.`,
-      {
-        hint: `Finish it first: fallback recover ${open.app}.`,
-      },
-    );
-  }
-  const facts = journal.state === 'recovering' && open !== undefined ? open : await begin(request, at);
+  const half = halfRecovery(journal);
+  if (half?.app !== app) requireNoRecovery(journal, `recover ${app}`);
+  const facts = half ?? (await begin(request, at));
   const snapshot = await snapshotByNumber(session, facts.snapshot);
   tell(host, `recovering ${app} from snapshot ${facts.snapshot}`);
   const { domain, contentBytes = 0 } = facts;
-  const outcome = await replaceApp({ ...request, archive: findArchive(snapshot, app), contentBytes, domain });
+  const archive = findArchive(snapshot, app);
+  const outcome = await replaceApp({ ...request, archive, contentBytes, domain }).catch(async (error: unknown) => {
+    if (halfRecovery(journal) === undefined) await journal.reset('idle', {}).catch(() => undefined);
+    throw error;
+  });
   await journal.reset('idle', {});
   return { ...facts, ...outcome };
 }
@@ -102,12 +92,14 @@ async function begin(
     );
   }
   await requireRoomFor(host, proven);
+  const left = journal.fact<RecoveryFacts>(recoveryFact);
+  if (left !== undefined) await removePrepared(host, left.app);
   const facts: RecoveryFacts = {
     app,
     snapshot: snapshot.head.number,
     domain: inside.domain,
     contentBytes: proven.contentBytes,
   };
-  await journal.reset('recovering', { [journalFact]: facts });
+  await journal.reset('recovering', { [recoveryFact]: facts });
   return facts;
 }

@@ -15,7 +15,7 @@ import {
   type UpdateRequest,
   updateFacts,
 } from './look-home.ts';
-import { placedName, removePlaced } from './placed-archive.ts';
+import { removePrepared } from './placed-archive.ts';
 import { type ReplaceOutcome, replaceApp } from './replace-app.ts';
 import { proveStored } from './stored-archive.ts';
 import {
@@ -190,21 +190,44 @@ async function removedThere(
   return there.removed.filter((member) => isRemovedThere(member, taken) && !written.has(member));
 }
 
+/**
+ * @param what cannot be done meanwhile, the beginning of the message.
+ * @throws WRONG_STATE while an update has something half replaced: only the journal knows where the old version is.
+ */
+export function requireWhole(journal: Journal, what: string): void {
+  const half = halfReplaced(journal).map(({ name }) => name);
+  if (journal.isBegun('post-install') && !journal.isEnded('post-install')) half.push('the system');
+  if (half.length === 0) return;
+  throw new FallbackError(
+    'WRONG_STATE',
+    `${what} while an update is in the middle of replacing ${half.join(', ')}. Nothing was changed.`,
+    {
+      hint: `Finish it first: fallback update. If it cannot be finished, the safety backups lie in /home/yunohost.backup/archives (fallback-safe-…): yunohost backup restore NAME, then move ${journal.path} away.`,
+    },
+  );
+}
+
+/** Forgets an update in which nothing is half replaced. */
+async function forget({ journal, host }: UpdateRequest): Promise<void> {
+  const { items } = updateFacts(journal) ?? { items: [] };
+  for (const { name } of items) await removePrepared(host, name);
+  await journal.reset('idle', {});
+}
+
 /** An update that was begun before another takeover is begun anew, unless something is half replaced. @throws WRONG_STATE. */
-export async function forgetOvertaken({ journal, session }: UpdateRequest): Promise<void> {
+export async function forgetOvertaken(request: UpdateRequest): Promise<void> {
+  const { journal, session } = request;
   const facts = updateFacts(journal);
   if (journal.state !== 'updating' || facts === undefined || facts.epoch === session.status.epoch) return;
-  const half = journal.openSteps.filter((step) => !step.startsWith('home:'));
-  if (half.length > 0) {
-    throw new FallbackError(
-      'WRONG_STATE',
-      `The fallback server has taken over again while this update is in the middle of ${half.join(', ')}.`,
-      {
-        hint: 'The safety backups lie in /home/yunohost.backup/archives (fallback-safe-…): yunohost backup restore NAME.',
-      },
-    );
-  }
-  await journal.reset('idle', {});
+  requireWhole(journal, 'The fallback server has taken over again');
+  await forget(request);
+}
+
+/** Goes on without what the fallback server produced: this machine adopts the epoch. @throws WRONG_STATE while something is half replaced. */
+export async function giveUpFallback(request: UpdateRequest): Promise<void> {
+  requireWhole(request.journal, 'The fallback server cannot be given up');
+  await request.adopt(parseEpoch(request.session.status.epoch));
+  await forget(request);
 }
 
 async function bring(
@@ -218,7 +241,7 @@ async function bring(
   const { host, session, journal } = request;
   if (decision === 'keep') {
     // What a run that was cut off before it changed anything may have left.
-    for (const purpose of ['take', 'safe'] as const) await removePlaced(host.yunohost.paths, placedName(purpose, name));
+    await removePrepared(host, name);
     return { name, status: item.verdict === 'nothing' ? 'same' : 'kept' };
   }
   const epoch = parseEpoch(facts.epoch);

@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CommandResult, tryCommand } from '../../../bench/command.ts';
+import { recoveryFact } from '../../../src/yunohost/takeover/half-recovery.ts';
 import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
 import { chownDouble, yunohostDouble } from '../double/run-yunohost.ts';
 import { compareServers, readServerState } from '../double/seed-server.ts';
-import { passphrase, type Two, twoServers } from './takeover-fixture.ts';
+import { openJournal, passphrase, type Two, twoServers } from './takeover-fixture.ts';
 
 const saved = { ...process.env };
 after(() => Object.assign(process.env, saved));
@@ -60,6 +61,33 @@ describe('the commands of a takeover', () => {
     const rehearsed = await type(two, ['deploy', '--rehearse', '--json', ...secret]);
     assert.deepEqual([rehearsed.exitCode, (rehearsed.json as { ready: boolean }).ready], [0, true]);
     assert.deepEqual(compareServers(before, readServerState(two.fallback.root)), []);
+  });
+
+  it('wait for a recovery that was cut off in its middle', async () => {
+    const two = await twoServers();
+    const secret = ['--passphrase-file', join(two.world.folder, 'passphrase')];
+    const journal = await openJournal(two.host.stateFolder, undefined, 'recover.json');
+    await journal.reset('recovering', { [recoveryFact]: { app: 'fbwiki', snapshot: 1, domain: 'fb.test' } });
+    const cutOff = journal.step('replace:fbwiki', async () => {
+      throw new Error('cut off');
+    });
+    await assert.rejects(cutOff);
+    const takeover = await openJournal(two.host.stateFolder);
+    for (const [command, state] of [
+      ['deploy', 'idle'],
+      ['close', 'deployed'],
+    ] as const) {
+      await takeover.reset(state, {});
+      const refused = await type(two, [command, ...secret]);
+      assert.deepEqual([refused.exitCode, code(refused)], [2, 'WRONG_STATE']);
+      assert.match(refused.stderr, /fallback recover fbwiki/);
+    }
+    const status = await type(two, ['status', '--json']);
+    assert.deepEqual(
+      [status.exitCode, (status.json as { recovering: string }).recovering],
+      [0, 'fbwiki'],
+      status.stderr,
+    );
   });
 
   it('armed, killed in the middle, resumed by itself, and closed', async () => {

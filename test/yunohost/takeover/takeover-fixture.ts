@@ -34,6 +34,7 @@ import { runRecovery } from '../../../src/yunohost/takeover/recover.ts';
 import type { TakeoverEvent, TakeoverHost } from '../../../src/yunohost/takeover/takeover-host.ts';
 import {
   findProduced,
+  giveUpFallback,
   type HomeOutcome,
   resumeUpdate,
   runUpdate,
@@ -315,6 +316,19 @@ export async function update(
     const items = updateFacts(journal)?.items ?? [];
     const outcomes = await runUpdate(request, { take: [], keep: [], all: false, ...choice });
     return { items, outcomes, adopted };
+  });
+}
+
+/** `fallback update --give-up-fallback` on the main server. @returns the epoch that it adopted. */
+export async function giveUp(world: World, main: Server): Promise<number | undefined> {
+  const host = hostOf(main.root, join(world.folder, 'main-state'));
+  return await withFolderSession(world, async (session) => {
+    let adopted: number | undefined;
+    const adopt = async (epoch: Epoch) => {
+      adopted = epoch;
+    };
+    await giveUpFallback({ host, session, journal: await openJournal(host.stateFolder), adopt });
+    return adopted;
   });
 }
 

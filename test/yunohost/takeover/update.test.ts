@@ -1,14 +1,12 @@
 // Bringing home: what the fallback server produced is on the main server, what both wrote is asked for, failures are put back.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { setFaults } from '../double/faults.ts';
 import { setRoom } from '../double/free-space.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { demoPg, demoSql } from '../double/testing.ts';
-import { close, deploy, hostOf, leftovers, recover, runMainNight, twoServers, update } from './takeover-fixture.ts';
+import { close, deploy, giveUp, leftovers, runMainNight, twoServers, update } from './takeover-fixture.ts';
 
 /** What a machine keeps for itself. */
 const ownToEach = [
@@ -86,6 +84,7 @@ describe('update', { concurrency: 2 }, () => {
       if (step === 'replace:demosql' && moment === 'begun') throw new Error('cut off');
     };
     await assert.rejects(update(world, main, { take: ['demosql'] }, { onStep: cutOff }), /cut off/);
+    await assert.rejects(giveUp(world, main), (error) => isFallbackError(error, 'WRONG_STATE'));
     const done = await update(world, main, { keep: ['demosql'] });
     assert.equal(done?.outcomes.find(({ name }) => name === 'demosql')?.status, 'taken');
     assert.equal(done?.adopted, 2);
@@ -131,22 +130,5 @@ describe('update', { concurrency: 2 }, () => {
     setRoom(main.root, undefined);
     const done = await update(world, main, { take: ['demosql'] });
     assert.equal(done?.outcomes.find(({ name }) => name === 'demosql')?.status, 'taken');
-  });
-
-  it('recovers one app as it was at a date, and puts it back when that fails', async () => {
-    const { world, main } = await twoServers();
-    const host = hostOf(main.root, join(world.folder, 'main-state'));
-    const before = readServerState(main.root, ['databases', 'apps']);
-    liveOneDay(main, { ...day(6, [demoSql]), users: [] });
-    writeFileSync(join(main.root, 'var/www/demosql/run'), 'spoilt');
-    const spoilt = readServerState(main.root, ['databases', 'apps']);
-    setFaults(main.root, [{ match: '^backup restore fallback-take', kind: 'fail' }]);
-    assert.equal((await recover(world, host, 'demosql')).status, 'put-back');
-    assert.deepEqual(compareServers(spoilt, readServerState(main.root, ['databases', 'apps'])), []);
-    setFaults(main.root, []);
-    assert.equal((await recover(world, host, 'demosql')).status, 'replaced');
-    assert.deepEqual(compareServers(before, readServerState(main.root, ['databases', 'apps'])), []);
-    assert.deepEqual(leftovers(main.root), []);
-    await assert.rejects(recover(world, host, 'nothing'), (error) => isFallbackError(error, 'NOT_FOUND'));
   });
 });
