@@ -42,6 +42,11 @@ async function run(given: Invocation): Promise<number | undefined> {
       `What was produced here is in snapshot ${report.produced}, verified: ${report.saved.join(', ') || 'nothing'}.`,
     );
     if (report.discarded.length > 0) output.line(`Given up: ${report.discarded.join(', ')}.`);
+    for (const { app, folder } of report.unsaved) {
+      output.warn(
+        `The data of ${app} are in no archive, because its setting do_not_backup_data is 1. What was written here stays in ${folder}: copy it to the main server yourself.`,
+      );
+    }
     output.line(
       report.wasBare
         ? 'The apps are removed. This machine was not set up before: its system stays as it is now; install it anew if you want it empty.'
@@ -56,6 +61,7 @@ export const closeCommand: CommandBody = {
   description: [
     'Backs up the system and every app that came, into the same repository, and rebuilds all of it to prove it. Only then are the apps and their data removed, ' +
       'and this server’s own state restored and looked at.',
+    'An app whose setting do_not_backup_data is 1 has its data in no archive: they stay in their folder, and close says where.',
     'When one app cannot be backed up, nothing is removed: repair it, or give its data up by name with --discard. Interrupted anywhere: type the same command again. ' +
       'A deploy that was interrupted is given up the same way.',
   ],
@@ -64,6 +70,8 @@ export const closeCommand: CommandBody = {
     ['fallback close', 'the main server is back'],
     ['fallback close --discard wiki', 'without saving what the app wiki produced here'],
   ],
-  json: ['One object: `produced` (a snapshot’s number), `saved`, `discarded`, `wasBare`.'],
+  json: [
+    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`), `wasBare`.',
+  ],
   run,
 };

@@ -19,7 +19,15 @@ import { type Journal, requireState } from './journal.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles } from './reach.ts';
-import { hasApp, type LostPart, removeApp, restoreAppTwice, restoreParts, throwIfHopeless } from './restore-parts.ts';
+import {
+  hasApp,
+  type LostPart,
+  removeApp,
+  restoreAppTwice,
+  restoreParts,
+  throwIfHopeless,
+  unsavedData,
+} from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
 import { sweepBefore, sweepLeftDomains } from './sweep.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
@@ -40,8 +48,16 @@ export interface CloseReport {
   readonly produced: number;
   readonly saved: readonly string[];
   readonly discarded: readonly string[];
+  /** Apps whose data are in no archive, because their setting `do_not_backup_data` says so: they stay in these folders. */
+  readonly unsaved: readonly UnsavedData[];
   /** The server was never set up: its system stays that of the main server. */
   readonly wasBare: boolean;
+}
+
+/** Data of an app that YunoHost leaves out of every backup; JSON. */
+export interface UnsavedData {
+  readonly app: string;
+  readonly folder: string;
 }
 
 /** What the last takeover was, kept in the idle journal. */
@@ -90,6 +106,7 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
     produced: produced.snapshot,
     saved: produced.archives.map(({ name }) => name),
     discarded: journal.fact<string[]>('discarded') ?? [],
+    unsaved: journal.fact<UnsavedData[]>('unsaved') ?? [],
     wasBare: plan.isBare,
   };
   const last: LastTakeover = {
@@ -118,7 +135,8 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
       journal.isBegun('restore-system') || plan.systemParts.length === 0 ? await broughtApps(host, journal) : [];
     const unfinished = apps.filter((id) => journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`));
     const kept = apps.filter((id) => !discarded.includes(id) && !unfinished.includes(id));
-    await journal.record({ facts: { brought: apps, discarded: [...discarded], hasSystem } });
+    const unsaved = await findUnsaved(host, apps);
+    await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
     const isNothing = !hasSystem && kept.length === 0;
     const own = journal.fact<OwnState>(deployFacts.own);
@@ -144,6 +162,21 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
     const from = await snapshotByNumber(session, plan.snapshot);
     return await saveState({ ...save, kept: from.record.archives.slice(0, 1) });
   });
+}
+
+/** What was written here and goes into no backup: told before anything is removed. */
+async function findUnsaved(host: TakeoverHost, apps: readonly string[]): Promise<UnsavedData[]> {
+  const unsaved: UnsavedData[] = [];
+  for (const app of apps) {
+    const folder = await unsavedData(host, app);
+    if (folder === undefined) continue;
+    unsaved.push({ app, folder });
+    warn(
+      host,
+      `${app} leaves its data out of every backup (do_not_backup_data): what was written here stays in ${folder}.`,
+    );
+  }
+  return unsaved;
 }
 
 /** Removes the apps that came, and their data: each is in the proved backup, or was given up by name. */

@@ -6,7 +6,7 @@ import { FallbackError } from '../../errors/fallback-error.ts';
 import { withFsErrors } from '../../fs/map-fs-error.ts';
 import { isGoodResult } from '../command/backup-commands.ts';
 import { yunohostFailure } from '../command/yunohost-runner.ts';
-import { longCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 /** A part that did not come back. */
 export interface LostPart {
@@ -56,13 +56,26 @@ export async function leavePostInstall(host: TakeoverHost, error: unknown): Prom
 /** Whether YunoHost has this app, a half-restored one too: `app list` may leave such a one out. */
 export const hasApp = (host: TakeoverHost, id: string): boolean => existsSync(join(host.yunohost.paths.apps, id));
 
-/** Removes an app and its data. @throws YUNOHOST_FAILED when it is still there afterwards. */
+/**
+ * Where an app's data lies that no backup holds: with `do_not_backup_data` set to 1, YunoHost leaves the data folder out and
+ * still says `Success` (its helper `ynh_backup`). Undefined for all other apps.
+ */
+export async function unsavedData(host: TakeoverHost, id: string): Promise<string | undefined> {
+  const { apps } = host.yunohost;
+  if ((await apps.setting(id, 'do_not_backup_data', shortCall(host))) !== '1') return undefined;
+  return (await apps.setting(id, 'data_dir', shortCall(host))) ?? `/home/yunohost.app/${id}`;
+}
+
+/** Removes an app, and its data unless no backup holds them. @throws YUNOHOST_FAILED when it is still there afterwards. */
 export async function removeApp(host: TakeoverHost, id: string): Promise<void> {
   if (!hasApp(host, id)) return;
-  tell(host, `removing ${id}`);
+  let purge = false;
   let failure: unknown;
   try {
-    await host.yunohost.apps.remove(id, { purge: true }, longCall(host));
+    const kept = await unsavedData(host, id);
+    purge = kept === undefined;
+    tell(host, purge ? `removing ${id}` : `removing ${id}; its data, which no backup holds, stays in ${kept}`);
+    await host.yunohost.apps.remove(id, { purge }, longCall(host));
   } catch (error) {
     throwIfHopeless(host, error);
     failure = error;
@@ -73,7 +86,7 @@ export async function removeApp(host: TakeoverHost, id: string): Promise<void> {
     `The app ${id} could not be removed: ${failure === undefined ? 'YunoHost gave no reason' : messageOf(failure)}`,
     {
       cause: failure,
-      hint: `Look at it yourself: yunohost app remove ${id} --purge. Then run the same command again.`,
+      hint: `Look at it yourself: yunohost app remove ${id}${purge ? ' --purge' : ''}. Then run the same command again.`,
     },
   );
 }

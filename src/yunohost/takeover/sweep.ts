@@ -60,10 +60,11 @@ export async function sweepBefore(
   return owners;
 }
 
-/** Data that a failed restore left behind: the app is gone, and was never here before. */
+/** Data that a failed restore left behind: the app is gone, and was never here before. What a running app left is no such data. */
 async function sweepAppData(host: TakeoverHost, journal: Journal, own: OwnState): Promise<void> {
+  const ran = journal.fact<string[]>('brought') ?? [];
   for (const { id } of planOf(journal).apps) {
-    if (hasApp(host, id) || own.entries.appData.includes(id) || own.apps.includes(id)) continue;
+    if (hasApp(host, id) || ran.includes(id) || own.entries.appData.includes(id) || own.apps.includes(id)) continue;
     if (journal.isBegun(`app:${id}`)) await remove(host.yunohost.paths.at(`/home/yunohost.app/${id}`));
   }
 }

@@ -28,6 +28,20 @@ describe('close', { concurrency: 2 }, () => {
     assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore }), []);
   });
 
+  it('leaves data that no backup holds where they are, and says so', async () => {
+    const { world, fallback, host } = await twoServers();
+    const before = readServerState(fallback.root);
+    await deploy(world, host);
+    await host.yunohost.apps.setSetting('demosql', 'do_not_backup_data', '1');
+    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoSql] });
+    const report = await close(world, host);
+    const folder = '/home/yunohost.app/demosql';
+    assert.deepEqual(report.unsaved, [{ app: 'demosql', folder }]);
+    assert.ok(fallback.has(`${folder}/uploads/day-5/file.bin`));
+    const kept = /^\/home\/yunohost\.app\/demosql/;
+    assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore: [...ignore, kept] }), []);
+  });
+
   it('is refused without a takeover, and changes nothing', async () => {
     const { world, fallback, host } = await twoServers();
     const before = readServerState(fallback.root);
