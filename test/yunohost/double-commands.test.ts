@@ -146,6 +146,10 @@ describe('other commands (section 7)', () => {
     assert.equal(((await json('service', 'status', 'fallback')).json as { status: string }).status, 'running');
     assert.equal((await json('service', 'remove', 'fallback')).code, 0);
     assert.match((await json('service', 'status', 'fallback')).stderr, /Unknown service 'fallback'/);
+    assert.equal((await json('service', 'stop', 'nginx', 'postfix')).code, 0);
+    assert.match((await json('service', 'reload', 'nginx')).stderr, /Could not reload the service 'nginx'/);
+    assert.equal((await json('service', 'start', 'nginx', 'postfix')).code, 0);
+    assert.equal((await json('service', 'reload', 'nginx')).code, 0);
     await json('firewall', 'open', '8443');
     assert.ok(((await json('firewall', 'list')).json as { tcp: number[] }).tcp.includes(8443));
     assert.match((await json('settings', 'get', 'no.such.key')).stderr, /doesn't exist/);

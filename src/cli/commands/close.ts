@@ -47,6 +47,11 @@ async function run(given: Invocation): Promise<number | undefined> {
         `The data of ${app} are in no archive, because its setting do_not_backup_data is 1. What was written here stays in ${folder}: copy it to the main server yourself.`,
       );
     }
+    if (report.late !== undefined) {
+      output.warn(
+        `Web or mail ran after this close was interrupted. What was written then is in snapshot ${report.late}, and does not come home by itself: fallback snapshots, fallback restore.`,
+      );
+    }
     output.line(
       report.wasBare
         ? 'The apps are removed. This machine was not set up before: its system stays as it is now; install it anew if you want it empty.'
@@ -61,6 +66,7 @@ export const closeCommand: CommandBody = {
   description: [
     'Backs up the system and every app that came, into the same repository, and rebuilds all of it to prove it. Only then are the apps and their data removed, ' +
       'and this server’s own state restored and looked at.',
+    'Meanwhile nginx, postfix and dovecot stand still, so that nothing is written that the backup does not hold. Interrupted before anything was removed, it backs up anew.',
     'An app whose setting do_not_backup_data is 1 has its data in no archive: they stay in their folder, and close says where.',
     'When one app cannot be backed up, nothing is removed: repair it, or give its data up by name with --discard. Interrupted anywhere: type the same command again. ' +
       'A deploy that was interrupted is given up the same way.',
@@ -71,7 +77,7 @@ export const closeCommand: CommandBody = {
     ['fallback close --discard wiki', 'without saving what the app wiki produced here'],
   ],
   json: [
-    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`), `wasBare`.',
+    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`), `late` (a safety snapshot), `wasBare`.',
   ],
   run,
 };

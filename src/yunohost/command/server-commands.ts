@@ -78,12 +78,13 @@ export class ServerCommands {
     await this.#runner.run(['service', 'remove', name], options);
   }
 
+  /** @throws YUNOHOST_FAILED for an unknown service, and for the reload of one that does not run. */
   async driveService(
     action: 'start' | 'stop' | 'restart' | 'reload',
-    name: string,
+    names: string | readonly string[],
     options: CallOptions = {},
   ): Promise<void> {
-    await this.#runner.run(['service', action, name], options);
+    await this.#runner.run(['service', action, ...(typeof names === 'string' ? [names] : names)], options);
   }
 
   /** Open ports, and ranges of ports as YunoHost lists them: `7000-7010`. */

@@ -15,6 +15,7 @@ import {
   planOf,
   takeoverEpoch,
 } from './deploy.ts';
+import { holdIntake, runningAgain, startIntake, startIntakeAgain, stopIntake, stoppedServices } from './intake.ts';
 import { type Journal, requireState } from './journal.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
@@ -50,6 +51,8 @@ export interface CloseReport {
   readonly discarded: readonly string[];
   /** Apps whose data are in no archive, because their setting `do_not_backup_data` says so: they stay in these folders. */
   readonly unsaved: readonly UnsavedData[];
+  /** A safety backup of what was written after an interruption, when there was one: `update` does not bring it home. */
+  readonly late?: number;
   /** The server was never set up: its system stays that of the main server. */
   readonly wasBare: boolean;
 }
@@ -88,25 +91,32 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
   if (!journal.isEnded('raise-epoch')) {
     await journal.step('raise-epoch', () => request.session.repository.raiseEpoch(epochBefore(journal)));
   }
-  const produced = await saveProduced(request);
-  await journal.step('close:pin', () => request.pin(produced.snapshot));
-  if (journal.state !== 'closing') await journal.record({ state: 'closing' });
-  await removeBrought(request, produced);
+  let produced: SavedState;
+  try {
+    produced = await saveAndPin(request);
+    await giveBack(request, produced);
+  } catch (error) {
+    // Before anything is removed the server is whole: it goes on until the next close. Afterwards nobody may write on it.
+    if (!isRemovalBegun(journal)) await startIntakeAgain(host, journal);
+    const stopped = stoppedServices(journal).join(', ');
+    if (stopped !== '')
+      warn(host, `Stopped until fallback close has come to its end, so that nothing more is written: ${stopped}.`);
+    throw error;
+  }
   const own = journal.fact<OwnState>(deployFacts.own);
-  if (own !== undefined) await bringOwnBack(request, own, produced);
-  else if (isSystemTaken(journal))
-    await journal.step('close:leave-domains', () => sweepLeftDomains(host, undefined, produced.archives));
   const aside = journal.result<SavedState>('put-aside');
   if (aside !== undefined) await journal.step('close:unpin', () => request.unpin(aside.snapshot));
   for (const id of own?.apps ?? []) {
     const alone = journal.result<SavedState>(`put-aside:${id}`);
     if (alone !== undefined) await request.unpin(alone.snapshot);
   }
+  const late = journal.fact<number>(lateFact);
   const report = {
     produced: produced.snapshot,
     saved: produced.archives.map(({ name }) => name),
     discarded: journal.fact<string[]>('discarded') ?? [],
     unsaved: journal.fact<UnsavedData[]>('unsaved') ?? [],
+    ...(late === undefined ? {} : { late }),
     wasBare: plan.isBare,
   };
   const last: LastTakeover = {
@@ -125,16 +135,102 @@ function takenPartsOf(journal: Journal): string[] {
   return planOf(journal).systemParts.filter((part) => !missing.some(({ name }) => name === part));
 }
 
+/** Whether something of what was produced may be gone from this server. */
+const isRemovalBegun = (journal: Journal): boolean =>
+  journal.isAnyBegun((step) => step.startsWith('close:remove:') || step === 'close:sweep');
+
+/** Steps that an interruption makes void: people may have written on this server since. */
+const savingSteps = ['close:stop-intake', 'close:save', 'close:pin'];
+
+async function saveAndPin(request: CloseRequest): Promise<SavedState> {
+  const { host, journal } = request;
+  if (isRemovalBegun(journal)) await saveLateWrites(request);
+  else if (savingSteps.some((step) => journal.isBegun(step))) {
+    const old = journal.result<SavedState>('close:save')?.snapshot;
+    if (old !== undefined) {
+      tell(host, 'this close was interrupted before it removed anything: what was produced is backed up anew');
+      await journal.record({ facts: { [supersededFact]: [...superseded(journal), old] } });
+    }
+    await journal.forget((step) => savingSteps.includes(step));
+  }
+  const produced = await saveProduced(request);
+  await journal.step('close:pin', () => request.pin(produced.snapshot));
+  for (const old of superseded(journal)) if (old !== produced.snapshot) await request.unpin(old);
+  if (journal.state !== 'closing') await journal.record({ state: 'closing' });
+  return produced;
+}
+
+/** Snapshots of an interrupted close; they stay pinned until a newer one is. */
+const supersededFact = 'superseded';
+const superseded = (journal: Journal): readonly number[] => journal.fact<number[]>(supersededFact) ?? [];
+
+const lateFact = 'late';
+const lateDueFact = 'lateDue';
+
+/**
+ * A close that began to remove keeps its backup. When web or mail have run since, by a reboot, people may have written: what is
+ * still whole is backed up once more, as a safety backup.
+ */
+async function saveLateWrites(request: CloseRequest): Promise<void> {
+  const { host, session, journal } = request;
+  if (journal.isEnded('close:sweep')) return;
+  const running = await runningAgain(host, journal);
+  const given = new Set([...request.discarded, ...(journal.fact<string[]>('discarded') ?? [])]);
+  const brought = journal.fact<string[]>('brought') ?? [];
+  const apps = brought.filter(
+    (id) => hasApp(host, id) && !given.has(id) && !isUnfinished(journal, id) && !journal.isBegun(`close:remove:${id}`),
+  );
+  const hasSystem = journal.fact<boolean>('hasSystem') === true && !journal.isBegun('close:sweep');
+  const isDue = running.length > 0 || journal.fact<boolean>(lateDueFact) === true;
+  if (!isDue || (apps.length === 0 && !hasSystem)) return;
+  tell(host, 'web or mail ran since this close was interrupted: what is still here is backed up once more');
+  await journal.record({ facts: { [lateDueFact]: true } });
+  await holdIntake(host, journal);
+  const saved = await saveState({
+    host,
+    session,
+    origin: origins.safety,
+    epoch: takeoverEpoch(journal),
+    holder: 'fallback takeover',
+    systemParts: hasSystem ? await host.yunohost.server.hooks('backup', shortCall(host)) : undefined,
+    apps,
+    attributes: { takeover: String(planOf(journal).snapshot) },
+    mayLackApps: false,
+  });
+  await request.pin(saved.snapshot);
+  await journal.record({ facts: { [lateFact]: saved.snapshot, [lateDueFact]: undefined } });
+}
+
+/** Whether a restore of this app was cut off: what it laid down is what the main server's snapshot holds. */
+const isUnfinished = (journal: Journal, id: string): boolean =>
+  journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`);
+
+/** From the first removal to the last look. */
+async function giveBack(request: CloseRequest, produced: SavedState): Promise<void> {
+  const { journal, host } = request;
+  await removeBrought(request, produced);
+  const own = journal.fact<OwnState>(deployFacts.own);
+  // Certificates and domains come back by reloads of nginx, which fail while it does not run. No app is left that it could serve.
+  await journal.step('close:start-web', () => startIntake(host, journal, ['nginx']));
+  if (own !== undefined) await bringOwnBack(request, own, produced);
+  else if (isSystemTaken(journal))
+    await journal.step('close:leave-domains', () => sweepLeftDomains(host, undefined, produced.archives));
+  await journal.step('close:start-intake', () => startIntake(host, journal));
+  if (own !== undefined) await journal.step('close:check', () => checkOwn(host, own));
+}
+
 /** Backs up the system and every app that came, under their own origin, and proves the backup. */
 async function saveProduced(request: CloseRequest): Promise<SavedState> {
   const { host, session, journal, discarded } = request;
   const plan = planOf(journal);
+  const done = journal.result<SavedState>('close:save');
+  if (done !== undefined) return done;
+  const hasSystem = journal.isEnded('restore-system');
+  const isTaken = journal.isBegun('restore-system') || plan.systemParts.length === 0;
+  const apps = isTaken ? await broughtApps(host, journal) : [];
+  if (hasSystem || apps.length > 0) await journal.step('close:stop-intake', () => stopIntake(host, journal));
   return await journal.step('close:save', async () => {
-    const hasSystem = journal.isEnded('restore-system');
-    const apps =
-      journal.isBegun('restore-system') || plan.systemParts.length === 0 ? await broughtApps(host, journal) : [];
-    const unfinished = apps.filter((id) => journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`));
-    const kept = apps.filter((id) => !discarded.includes(id) && !unfinished.includes(id));
+    const kept = apps.filter((id) => !discarded.includes(id) && !isUnfinished(journal, id));
     const unsaved = await findUnsaved(host, apps);
     await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
@@ -185,20 +281,25 @@ async function removeBrought({ host, journal }: CloseRequest, produced: SavedSta
   const saved = new Set(produced.archives.flatMap(({ apps }) => apps.map(({ id }) => id)));
   const given = new Set(journal.fact<string[]>('discarded') ?? []);
   const brought = journal.fact<string[]>('brought') ?? [];
+  const remove = async (id: string): Promise<void> => {
+    if (journal.isEnded(`close:remove:${id}`)) return;
+    await holdIntake(host, journal);
+    await journal.step(`close:remove:${id}`, () => removeApp(host, id));
+  };
   for (const id of brought) {
-    const isUnfinished = journal.isBegun(`app:${id}`) && journal.result<AppOutcome>(`app:${id}`)?.status !== 'restored';
-    if (!saved.has(id) && !given.has(id) && !isUnfinished) {
+    const isNotThere = journal.isBegun(`app:${id}`) && journal.result<AppOutcome>(`app:${id}`)?.status !== 'restored';
+    if (!saved.has(id) && !given.has(id) && !isNotThere) {
       throw new FallbackError('BACKUP_FAILED', `The app ${id} is in no backup, so it is not removed.`);
     }
-    await journal.step(`close:remove:${id}`, () => removeApp(host, id));
+    await remove(id);
   }
   // An app that was cut off while it was restored holds nothing that is not in the main server's snapshot.
   for (const { id } of planOf(journal).apps) {
-    const isHalf = journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`) && hasApp(host, id);
-    if (isHalf && !brought.includes(id)) await journal.step(`close:remove:${id}`, () => removeApp(host, id));
+    if (isUnfinished(journal, id) && hasApp(host, id) && !brought.includes(id)) await remove(id);
   }
-  if (isSystemTaken(journal))
-    await journal.step('close:sweep', () => sweepBefore(host, journal, own, produced.archives));
+  if (!isSystemTaken(journal) || journal.isEnded('close:sweep')) return;
+  await holdIntake(host, journal);
+  await journal.step('close:sweep', () => sweepBefore(host, journal, own, produced.archives));
 }
 
 async function bringOwnBack(request: CloseRequest, own: OwnState, produced: SavedState): Promise<void> {
@@ -222,7 +323,6 @@ async function bringOwnBack(request: CloseRequest, own: OwnState, produced: Save
     );
     await journal.step('close:show-tiles', () => setTiles(host, tiles, true));
   }
-  await journal.step('close:check', () => checkOwn(host, own));
 }
 
 /** Owners by the names of the takeover: homes that were unpacked while those users were here. */

@@ -122,6 +122,11 @@ export class Journal {
     return this.#document.steps[step]?.endedAtMs !== undefined;
   }
 
+  /** Whether one of these steps was begun. */
+  isAnyBegun(isMeant: (step: string) => boolean): boolean {
+    return Object.keys(this.#document.steps).some(isMeant);
+  }
+
   /** What a step that ended gave. */
   result<Result>(step: string): Result | undefined {
     return this.#document.steps[step]?.result as Result | undefined;

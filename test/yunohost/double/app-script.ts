@@ -14,6 +14,7 @@ import {
 import { YunohostError } from './errors.ts';
 import { moveTree, ownTree, removeTree, sizeOfTree, statOrNothing } from './files.ts';
 import type { Server } from './server.ts';
+import { setServiceState } from './service-states.ts';
 import { addService, removeService } from './services.ts';
 import { textAt, type YamlMap } from './yaml.ts';
 
@@ -139,6 +140,11 @@ class ScriptPlayer {
   }
 
   readonly #verbs: readonly (readonly [RegExp, (...words: string[]) => void])[] = [
+    // A reload by this helper is `reload-or-restart`: it starts a service that was stopped.
+    [
+      /^ynh_systemctl --service=(\S+) --action=(?:start|restart|reload)$/,
+      (name) => setServiceState(this.#server, this.#fill(name), 'running'),
+    ],
     [/^(#.*|source .*|#!.*|ynh_systemctl .*|ynh_config_\w+.*|ynh_hide_warnings .*|true)$/, () => {}],
     [/^ynh_script_progression (.*)$/, (text) => this.#server.log('INFO', this.#fill(text))],
     [/^ynh_print_info (.*)$/, (text) => this.#server.log('INFO', this.#fill(text))],

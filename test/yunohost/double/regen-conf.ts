@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { domainNames, mainDomain } from './domains.ts';
 import type { Server } from './server.ts';
+import { setServiceState, stateOfService } from './service-states.ts';
 import { readSetting } from './settings.ts';
 import { formatYaml, mapAt, parseYaml, textAt, type YamlMap } from './yaml.ts';
 
@@ -82,6 +83,13 @@ export function manuallyModified(server: Server): string[] {
     .sort();
 }
 
+/** What the hooks do when files changed: nginx is reloaded, which fails while it does not run; mail is restarted. */
+function driveAfter(server: Server, category: RegenCategory): void {
+  if (category === 'postfix' || category === 'dovecot') setServiceState(server, category, 'running');
+  if (category !== 'nginx' || stateOfService(server, 'nginx') === 'running') return;
+  server.log('ERROR', 'Could not run script: /usr/share/yunohost/hooks/conf_regen/15-nginx');
+}
+
 /** Writes the files of these categories (all by default); a file changed by hand stays unless forced. */
 export function regenConf(
   server: Server,
@@ -113,7 +121,10 @@ export function regenConf(
       delete hashes[path];
       applied.push(path);
     }
-    if (applied.length > before) server.log('SUCCESS', `Configuration updated for '${category}'`);
+    if (applied.length > before) {
+      server.log('SUCCESS', `Configuration updated for '${category}'`);
+      driveAfter(server, category);
+    }
     all[category] = hashes;
   }
   server.write(hashFile, formatYaml(all));

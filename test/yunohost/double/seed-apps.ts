@@ -64,13 +64,14 @@ function scriptsOf(app: AppShape): Record<string, string> {
       : app.database === 'mysql'
         ? 'ynh_mysql_db_shell < ./db.sql\n'
         : 'ynh_psql_db_shell < ./db.sql\n';
+  const reload = 'ynh_systemctl --service=nginx --action=reload';
   const web = (line: string) => (app.path === undefined ? '' : `${line}\n`);
   return {
     _common: '',
     install: `${head}write ${unit} "ExecStart=$install_dir/run"\n${web(`write ${nginx} "proxy_pass http://127.0.0.1:$port;"`)}yunohost service add $app --description=test\n`,
-    remove: `${head}yunohost service remove $app\nynh_safe_rm "${unit}"\n${web(`ynh_safe_rm "${nginx}"`)}`,
+    remove: `${head}yunohost service remove $app\nynh_safe_rm "${unit}"\n${web(`ynh_safe_rm "${nginx}"\n${reload}`)}`,
     backup: `${head}ynh_script_progression "Declaring files to be backed up..."\nynh_backup "$install_dir"\n${hasData ? 'ynh_backup "$data_dir"\n' : ''}${web(`ynh_backup "${nginx}"`)}ynh_backup "${unit}"\n${dump}`,
-    restore: `${head}ynh_restore "$install_dir"\nchown -R $app:www-data "$install_dir"\n${hasData ? 'ynh_restore "$data_dir"\nchown -R $app:$app "$data_dir"\n' : ''}${web(`ynh_restore "${nginx}"`)}ynh_restore "${unit}"\n${load}yunohost service add $app --description=test\n`,
+    restore: `${head}ynh_restore "$install_dir"\nchown -R $app:www-data "$install_dir"\n${hasData ? 'ynh_restore "$data_dir"\nchown -R $app:$app "$data_dir"\n' : ''}${web(`ynh_restore "${nginx}"`)}ynh_restore "${unit}"\n${load}yunohost service add $app --description=test\n${web(reload)}`,
   };
 }
 

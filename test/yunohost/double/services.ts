@@ -4,10 +4,10 @@ import { PythonCrash, YunohostError } from './errors.ts';
 import type { Value } from './output.ts';
 import { regenConf } from './regen-conf.ts';
 import type { Server } from './server.ts';
+import { setServiceState, stateOfService } from './service-states.ts';
 import { formatYaml, mapAt, parseYaml, type YamlMap } from './yaml.ts';
 
 const servicesFile = '/etc/yunohost/services.yml';
-const stateFile = '/.double/services.json';
 const firewallFile = '/etc/yunohost/firewall.yml';
 const core = [
   'dnsmasq',
@@ -41,17 +41,14 @@ function knownServices(server: Server): string[] {
   return [...core, ...Object.keys(parseYaml(server.readOr(servicesFile, '{}')))].sort();
 }
 
-function states(server: Server): Record<string, string> {
-  return JSON.parse(server.readOr(stateFile, '{}')) as Record<string, string>;
-}
-
-/** `service start|stop|restart|…`. */
+/** `service start|stop|restart|…`: a service that does not run cannot be reloaded (service.py, `service_reload`). */
 export function driveService(server: Server, action: string, names: readonly string[]): void {
   for (const name of names) {
     if (!knownServices(server).includes(name)) throw new YunohostError(`Unknown service '${name}'`);
-    if (action === 'start' || action === 'stop') {
-      server.write(stateFile, JSON.stringify({ ...states(server), [name]: action === 'start' ? 'running' : 'dead' }));
-    }
+    if (action === 'reload' && stateOfService(server, name) !== 'running')
+      throw new YunohostError(`Could not reload the service '${name}'`);
+    if (action === 'stop') setServiceState(server, name, 'dead');
+    if (action === 'start' || action === 'restart') setServiceState(server, name, 'running');
     server.log('SUCCESS', `Service '${name}': ${action} done`);
   }
 }
@@ -61,7 +58,7 @@ export function serviceStatus(server: Server, names: readonly string[]): Record<
   const wanted = names.length > 0 ? names : knownServices(server);
   const rows = wanted.map((name): [string, Record<string, Value>] => {
     if (!knownServices(server).includes(name)) throw new YunohostError(`Unknown service '${name}'`);
-    return [name, { status: states(server)[name] ?? 'running', start_on_boot: 'enabled', configuration: 'valid' }];
+    return [name, { status: stateOfService(server, name), start_on_boot: 'enabled', configuration: 'valid' }];
   });
   const only = rows[0];
   return rows.length === 1 && only !== undefined ? only[1] : Object.fromEntries(rows);
