@@ -257,7 +257,7 @@ export const deployCommand: CommandBody = {
     'Looks at everything first and changes nothing until that is good: the key opens the repository, the snapshot is fresh, every archive can be rebuilt, ' +
       'there is space, the versions fit. Then it shuts the main server’s pushes out, puts this server’s own state aside and proves that, ' +
       'restores the system, then each app in a command of its own.',
-    'Interrupted anywhere, by a crash or a reboot too: type the same command again. Once it has taken over, it tries only what is missing. ' +
+    'Interrupted anywhere, by a crash or a reboot too: type the same command again. Once it has taken over, it tries only what is missing; an app that somebody repaired meanwhile is left as it is. ' +
       'It exits with 3 while something is missing.',
     'With --rehearse it changes nothing, and reports where push reports go; a timer runs it every month.',
   ],

@@ -44,6 +44,8 @@ async function recoverWith(
   );
   output.json(outcome);
   if (outcome.status === 'replaced') {
+    const { noteRecovered } = await import('../../yunohost/takeover/deploy.ts');
+    await noteRecovered(await openJournal(machine), app);
     output.line(
       `${app} is as it was in snapshot ${outcome.snapshot}. What it was before is in the repository too: fallback snapshots.`,
     );

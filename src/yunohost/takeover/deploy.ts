@@ -277,6 +277,18 @@ async function putAppAside({ host, session, journal, pin }: DeployRequest, id: s
   await pin(saved.snapshot);
 }
 
+/** How the last try to bring an app ended: `begun`: it was cut off; `left`: something of it could not be removed; `gone`: nothing is left of it. */
+type TryEnd = 'begun' | 'left' | 'gone';
+
+const tryFact = (id: string): string => `try:${id}`;
+
+/** Whether this server's own app of this id still stands where the main server's shall come. */
+function isOwnStanding(journal: Journal, id: string): boolean {
+  if (journal.fact<OwnState>(deployFacts.own)?.apps.includes(id) !== true) return false;
+  const aside = journal.result<SavedState>('put-aside')?.archives ?? [];
+  return !(journal.isEnded('make-way') && aside.some(({ apps }) => apps.some((app) => app.id === id)));
+}
+
 /** @returns why it is not there, or undefined. */
 async function takeApp(
   request: DeployRequest,
@@ -284,7 +296,18 @@ async function takeApp(
   plan: TakeoverPlan,
   snapshot: ListedSnapshot,
 ): Promise<string | undefined> {
-  const { host, session } = request;
+  const { host, session, journal } = request;
+  if (journal.state === 'deployed' && hasApp(host, app.id)) {
+    const end = journal.fact<TryEnd>(tryFact(app.id));
+    if (end === 'gone' || (end === undefined && !isOwnStanding(journal, app.id))) {
+      // Somebody recovered or installed it since, and people may have written in it.
+      tell(host, `${app.id} was missing and is here now: it is left as it is`);
+      return undefined;
+    }
+    if (end === 'left') {
+      return `Something of it is here, from a try that failed or by hand, and is not touched. If it does not work: yunohost app remove ${app.id}, then fallback deploy.`;
+    }
+  }
   await putAppAside(request, app.id);
   const archive = findArchive(snapshot, app.archive);
   const facts = plan.archives.find(({ name }) => name === app.archive);
@@ -292,14 +315,39 @@ async function takeApp(
   const name = placedName('take', app.id);
   try {
     await placeArchive(host, session, archive, name);
-    // What an earlier try left, or the own app when there was no system to restore.
-    await removeApp(host, app.id);
-    if (app.domain !== undefined) await keepDomains(host, [app.domain]);
-    tell(host, `restoring ${app.id}`);
-    return await restoreAppTwice(host, name, app.id);
+    await journal.record({ facts: { [tryFact(app.id)]: 'begun' satisfies TryEnd } });
+    const reason = await replaceByPlaced(host, app, name);
+    const end: TryEnd = hasApp(host, app.id) ? 'left' : 'gone';
+    await journal.record({ facts: { [tryFact(app.id)]: reason === undefined ? undefined : end } });
+    return reason;
   } finally {
     await removePlaced(host.yunohost.paths, name).catch(() => undefined);
   }
+}
+
+async function replaceByPlaced(
+  host: TakeoverHost,
+  { id, domain }: PlannedApp,
+  name: string,
+): Promise<string | undefined> {
+  try {
+    // What an earlier try left, or the own app when there was no system to restore.
+    await removeApp(host, id);
+    if (domain !== undefined) await keepDomains(host, [domain]);
+    tell(host, `restoring ${id}`);
+    return await restoreAppTwice(host, name, id);
+  } catch (error) {
+    throwIfHopeless(host, error);
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Takes note that an app of the takeover was recovered: no later try replaces it, and `close` saves what is written in it. */
+export async function noteRecovered(journal: Journal, id: string): Promise<void> {
+  const step = `app:${id}`;
+  if (!journal.isBegun(step) || isOwnStanding(journal, id)) return;
+  await journal.forget((one) => one === step);
+  await journal.step(step, async (): Promise<AppOutcome> => ({ id, status: 'restored' }));
 }
 
 /** The report of a takeover as it stands. */
