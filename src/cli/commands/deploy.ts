@@ -213,6 +213,7 @@ export async function takeOver(
     await deploy.retryMissing(request);
   } else if (deploy.isDeployOpen(journal)) {
     invocation.output.note('fallback: going on with the takeover that was interrupted');
+    await journal.record({ facts: { [deploy.deployFacts.stoppedByHand]: undefined } });
   } else {
     const { findings, plan } = await look(machine, session);
     for (const line of layFindings(findings)) invocation.output.note(line);
@@ -237,8 +238,16 @@ async function run(given: Invocation): Promise<number | undefined> {
   const isAuto = invocation.get(autoOption) === true;
   return await withLock(machine, 'deploy', async () => {
     const journal = await openJournal(machine);
-    const report = await withFolderSession(machine, (session) => takeOver(machine, session, journal), isAuto);
-    const { isWhole } = await import('../../yunohost/takeover/deploy.ts');
+    const { deployFacts, isDeployOpen, isWhole } = await import('../../yunohost/takeover/deploy.ts');
+    let report: DeployReport;
+    try {
+      report = await withFolderSession(machine, (session) => takeOver(machine, session, journal), isAuto);
+    } catch (error) {
+      // Whoever types Ctrl-C does not want the watch to go on a minute later.
+      if (invocation.signal.aborted && !isAuto && isDeployOpen(journal))
+        await journal.record({ facts: { [deployFacts.stoppedByHand]: true } });
+      throw error;
+    }
     const isComplete = isWhole(report);
     const { plan, ...rest } = report;
     invocation.output.json({

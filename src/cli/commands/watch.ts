@@ -1,6 +1,8 @@
 // fallback watch: the fallback server looks whether the main server lives, tells, and takes over when it was told to.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isFallbackError } from '../../errors/fallback-error.ts';
+import type { Journal } from '../../yunohost/takeover/journal.ts';
 import type { ProbeResult } from '../../yunohost/takeover/probes.ts';
 import type { WatchState, WatchVerdict } from '../../yunohost/takeover/watch.ts';
 import { type CommandBody, flagOption, type Invocation } from '../command-spec.ts';
@@ -107,28 +109,98 @@ async function tellPeople(machine: Machine, verdict: WatchVerdict, lines: readon
   );
 }
 
-/** Takes over without asking; what stops it is told. */
-async function deployAlone(machine: Machine): Promise<number | undefined> {
-  const { world, output } = machine.invocation;
-  const report = { subject: 'takeover', hostName: world.hostName, timeMs: world.nowMs() } as const;
+const headOf = ({ invocation: { world } }: Machine) =>
+  ({ subject: 'takeover', hostName: world.hostName, timeMs: world.nowMs() }) as const;
+
+/** Does what takes over without asking; what stops it is told. */
+async function tellFailure<Result>(machine: Machine, work: () => Promise<Result>): Promise<Result> {
   try {
-    return await withLock(machine, 'deploy', async () => {
-      const journal = await openJournal(machine);
-      const done = await withFolderSession(machine, (session) => takeOver(machine, session, journal), true);
-      const { isWhole } = await import('../../yunohost/takeover/deploy.ts');
-      const isComplete = isWhole(done);
-      const lines = layReport(done, isComplete);
-      output.lines(lines);
-      const headline = isComplete
-        ? `${world.hostName} HAS TAKEN OVER`
-        : `${world.hostName} has taken over, and SOMETHING IS MISSING`;
-      await sendReport(machine, { ...report, status: 'warning', headline, lines, facts: { complete: isComplete } });
-      return isComplete ? undefined : 3;
-    });
+    return await work();
   } catch (thrown) {
     const { reportOfError } = await import('../../yunohost/report/report.ts');
-    await sendReport(machine, reportOfError('takeover', asFallbackError(thrown), report));
+    await sendReport(machine, reportOfError('takeover', asFallbackError(thrown), headOf(machine)));
     throw thrown;
+  }
+}
+
+/** Takes over, or goes on with it, under the lock. */
+async function deployAlone(machine: Machine, journal: Journal): Promise<number | undefined> {
+  const { world, output } = machine.invocation;
+  const done = await withFolderSession(machine, (session) => takeOver(machine, session, journal), true);
+  const { isWhole } = await import('../../yunohost/takeover/deploy.ts');
+  const isComplete = isWhole(done);
+  const lines = layReport(done, isComplete);
+  output.lines(lines);
+  const headline = isComplete
+    ? `${world.hostName} HAS TAKEN OVER`
+    : `${world.hostName} has taken over, and SOMETHING IS MISSING`;
+  await sendReport(machine, {
+    ...headOf(machine),
+    status: 'warning',
+    headline,
+    lines,
+    facts: { complete: isComplete },
+  });
+  return isComplete ? undefined : 3;
+}
+
+/** Why this server does not go on by itself with a takeover that lies half done; undefined: it may. */
+async function whyNotAlone(
+  { invocation, configuration, host }: Machine,
+  journal: Journal,
+): Promise<string | undefined> {
+  const [{ readArmedKey }, { deployFacts }] = await Promise.all([
+    import('../../yunohost/takeover/armed-key.ts'),
+    import('../../yunohost/takeover/deploy.ts'),
+  ]);
+  if (journal.fact(deployFacts.stoppedByHand) === true) return 'Somebody stopped it by hand.';
+  if (journal.isAnyBegun((step) => step.startsWith('close:'))) return 'Somebody began to give it up: fallback close';
+  if (!configuration.watch.deploy) return 'watch.deploy is not set: this server does not take over by itself.';
+  try {
+    const key = await readArmedKey(invocation.world.fs, host.stateFolder);
+    return key === undefined ? 'This server is not armed: fallback arm' : undefined;
+  } catch (thrown) {
+    return asFallbackError(thrown).message;
+  }
+}
+
+/** A takeover that was cut off, by a power failure say: gone on with where this server may, told once otherwise. */
+async function attendHalfDone(machine: Machine): Promise<number | undefined> {
+  const { world, output } = machine.invocation;
+  const { decideHalfDone, resumesMax } = await import('../../yunohost/takeover/watch.ts');
+  const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
+  let isLocked = false;
+  try {
+    return await withLock(machine, 'deploy', async () => {
+      isLocked = true;
+      const journal = await openJournal(machine);
+      if (!isDeployOpen(journal)) return undefined;
+      const why = await whyNotAlone(machine, journal);
+      const { action, state } = decideHalfDone(await readState(machine), why === undefined);
+      if (action === 'resume') {
+        output.line(`A takeover lies half done: going on with it, try ${state.resumes ?? 1} of ${resumesMax}.`);
+        // Counted before it begins: a try that takes the machine down is one.
+        await keepState(machine, state);
+        return await tellFailure(machine, () => deployAlone(machine, journal));
+      }
+      const reason = why ?? `It was gone on with ${resumesMax} times, and did not come to its end.`;
+      output.line(`A takeover lies half done. ${reason}`);
+      if (action === 'rest') return undefined;
+      await sendReport(machine, {
+        ...headOf(machine),
+        status: 'failed',
+        headline: `HALF DONE: the takeover by ${world.hostName} is not finished`,
+        lines: [reason, `Begun and not ended: ${journal.openSteps.join(', ') || 'nothing'}.`],
+        nextStep: 'here: fallback deploy goes on with it, fallback close gives it up',
+        facts: { state: journal.state, reason, openSteps: journal.openSteps },
+      });
+      await keepState(machine, state);
+      return undefined;
+    });
+  } catch (thrown) {
+    if (isLocked || !isFallbackError(thrown, 'BUSY')) throw thrown;
+    output.line('A takeover is under way: the watch rests.');
+    return undefined;
   }
 }
 
@@ -142,6 +214,8 @@ async function run(given: Invocation): Promise<number | undefined> {
     return undefined;
   }
   const journal = await openJournal(machine);
+  const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
+  if (isDeployOpen(journal) && !isTest) return await attendHalfDone(machine);
   if (journal.state !== 'idle' && !isTest) {
     output.line(`This machine’s state is “${journal.state}”: the watch rests.`);
     return undefined;
@@ -170,8 +244,11 @@ async function run(given: Invocation): Promise<number | undefined> {
     output.warn('watch.deploy is set, but this server is not armed: it does not take over. fallback arm');
     return undefined;
   }
-  // One try for each incident: what a person should look at must not be tried every five minutes.
-  return verdict === 'incident' ? await deployAlone(machine) : undefined;
+  // Begun once for each incident: what a person should look at must not be tried every minute.
+  if (verdict !== 'incident') return undefined;
+  return await tellFailure(machine, () =>
+    withLock(machine, 'deploy', async () => await deployAlone(machine, await openJournal(machine))),
+  );
 }
 
 export const watchCommand: CommandBody = {
@@ -179,6 +256,7 @@ export const watchCommand: CommandBody = {
     'Asks several witnesses: HTTPS of the main server’s domains, its SMTP port, the age of its last snapshot, a push under way. One that answers is enough. ' +
       'First it asks addresses that always answer: when none does, it is this server that is cut off, and nothing is decided.',
     'Silence longer than watch.delay is an incident: a mail goes out, and one when it is over. With watch.deploy and an armed key, it takes over, once, and never over a refusal.',
+    'A takeover that was cut off is gone on with, up to three times, where this server may take over by itself and nobody stopped it by hand; else one mail says that it lies half done.',
   ],
   options: [testOption, configOption, readFolderOption, repositoryOption, stateOption, quietOption, jsonOption],
   examples: [['fallback watch --test', 'what each probe says now']],

@@ -60,6 +60,8 @@ export const deployFacts = {
   epochBefore: 'epochBefore',
   own: 'own',
   systemMissing: 'systemMissing',
+  /** A person stopped it: nothing goes on with it by itself. */
+  stoppedByHand: 'stoppedByHand',
 } as const;
 
 /** Parts without which no app can come back. */

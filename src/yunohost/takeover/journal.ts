@@ -127,6 +127,13 @@ export class Journal {
     return Object.keys(this.#document.steps).some(isMeant);
   }
 
+  /** Steps that were begun and not ended. */
+  get openSteps(): string[] {
+    return Object.entries(this.#document.steps)
+      .filter(([, { endedAtMs }]) => endedAtMs === undefined)
+      .map(([name]) => name);
+  }
+
   /** What a step that ended gave. */
   result<Result>(step: string): Result | undefined {
     return this.#document.steps[step]?.result as Result | undefined;

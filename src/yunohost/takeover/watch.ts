@@ -9,6 +9,10 @@ export interface WatchState {
   readonly isIncident?: boolean;
   /** When the last look was: a gap in looking must not count as silence. */
   readonly lookedAtMs?: number;
+  /** How often the watch went on with a takeover that lay half done. */
+  readonly resumes?: number;
+  /** People were told that a takeover lies half done. */
+  readonly isHalfDoneTold?: boolean;
 }
 
 export interface WatchInput {
@@ -42,4 +46,21 @@ export function decideWatch(input: WatchInput): { readonly verdict: WatchVerdict
   if (isIncident) return { verdict: 'still-down', state };
   if (nowMs - silentSinceMs < delayMs) return { verdict: 'quiet', state };
   return { verdict: 'incident', state: { ...state, isIncident: true } };
+}
+
+/** How often a takeover that lies half done is gone on with: what fails three times is for a person. */
+export const resumesMax = 3;
+
+/**
+ * What to do about a takeover that lies half done: go on with it, tell people, or rest because they were told.
+ * @returns what to do, and what to keep. The next look at an idle machine forgets it.
+ */
+export function decideHalfDone(
+  before: WatchState,
+  mayResume: boolean,
+): { readonly action: 'resume' | 'tell' | 'rest'; readonly state: WatchState } {
+  const resumes = before.resumes ?? 0;
+  if (mayResume && resumes < resumesMax) return { action: 'resume', state: { ...before, resumes: resumes + 1 } };
+  if (before.isHalfDoneTold === true) return { action: 'rest', state: before };
+  return { action: 'tell', state: { ...before, isHalfDoneTold: true } };
 }

@@ -1,7 +1,7 @@
 // The real command: what it refuses and with which exit code, what it says to type next, and a SIGKILL in the middle.
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
 import { chownDouble, yunohostDouble } from '../double/run-yunohost.ts';
 import { compareServers, readServerState } from '../double/seed-server.ts';
-import { openJournal, passphrase, type Two, twoServers } from './takeover-fixture.ts';
+import { deploy, openJournal, passphrase, type Two, twoServers } from './takeover-fixture.ts';
 
 const saved = { ...process.env };
 after(() => Object.assign(process.env, saved));
@@ -21,12 +21,13 @@ async function type(
   two: Two,
   args: readonly string[],
   onStart?: (child: ChildProcess) => void,
+  toml = '[report]\nmail = "never"\n',
 ): Promise<CommandResult> {
   const { world, fallback } = two;
   const config = join(world.folder, 'config.toml');
   writeFileSync(
     config,
-    `[server]\nrole = "fallback"\n[store]\nstate = "${join(world.folder, 'fallback-state')}"\nfolder = "${world.store}"\n[report]\nmail = "never"\n[push]\nreserve_mib = 0\n`,
+    `[server]\nrole = "fallback"\n[store]\nstate = "${join(world.folder, 'fallback-state')}"\nfolder = "${world.store}"\n[push]\nreserve_mib = 0\n${toml}`,
   );
   writeFileSync(join(world.folder, 'passphrase'), `${passphrase}\n`, { mode: 0o600 });
   Object.assign(process.env, {
@@ -123,5 +124,35 @@ describe('the commands of a takeover', () => {
     assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore: [/^\/var\/lib\/mysql$/] }), []);
     const disarmed = await type(two, ['disarm', '--json']);
     assert.deepEqual(disarmed.json, { armed: false, wasArmed: true });
+  });
+
+  it('a takeover that was cut off: the watch tells it once, and goes on with it once it may', async () => {
+    const two = await twoServers();
+    const { world, host } = two;
+    const mails = join(world.folder, 'mails');
+    const sendmail = join(world.folder, 'sendmail');
+    writeFileSync(sendmail, `#!/bin/sh\ncat >> ${mails}\n`, { mode: 0o755 });
+    const toml = `[report]\nmail = "errors"\nsendmail = "${sendmail}"\n[watch]\nenabled = true\ndeploy = true\n`;
+    const watch = () => type(two, ['watch'], undefined, toml);
+    const subjects = () => readFileSync(mails, 'utf8').match(/^Subject: .*$/gm) ?? [];
+    // As after a power failure: the journal is open, and nobody is at it.
+    const cutOff = deploy(world, host, (step, moment) => {
+      if (step === 'put-aside' && moment === 'begun') throw new Error('cut off');
+    });
+    await assert.rejects(cutOff, /cut off/);
+    for (const _ of ['tells', 'rests']) {
+      const told = await watch();
+      assert.equal(told.exitCode, 0, told.stderr);
+      assert.match(told.stdout, /half done\. This server is not armed/);
+      assert.equal(subjects().length, 1);
+    }
+    assert.match(subjects()[0] ?? '', /HALF DONE/);
+    await type(two, ['arm', '--passphrase-file', join(world.folder, 'passphrase')]);
+    const resumed = await watch();
+    assert.equal(resumed.exitCode, 0, resumed.stderr);
+    assert.match(resumed.stdout, /going on with it, try 1 of 3/);
+    assert.equal((await openJournal(host.stateFolder)).state, 'deployed');
+    assert.match(subjects()[1] ?? '', /HAS TAKEN OVER/);
+    assert.match((await watch()).stdout, /“deployed”: the watch rests/);
   });
 });

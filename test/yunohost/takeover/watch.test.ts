@@ -10,7 +10,7 @@ import { parseRepositoryId } from '../../../src/format/ids.ts';
 import { nodeFileSystem } from '../../../src/fs/node-file-system.ts';
 import { armedKeyPath, readArmedKey, removeArmedKey, saveArmedKey } from '../../../src/yunohost/takeover/armed-key.ts';
 import { probeSmtp, probeWeb } from '../../../src/yunohost/takeover/probes.ts';
-import { decideWatch, type WatchState } from '../../../src/yunohost/takeover/watch.ts';
+import { decideHalfDone, decideWatch, type WatchState } from '../../../src/yunohost/takeover/watch.ts';
 import { inTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const minute = 60_000;
@@ -47,6 +47,20 @@ describe('watch', () => {
     assert.equal(cut.verdict, 'cut-off');
     assert.equal(look(cut.state, 61 * minute).verdict, 'quiet');
     assert.equal(look({ silentSinceMs: 0, lookedAtMs: 0 }, 10 * 60 * minute).verdict, 'quiet');
+  });
+
+  it('goes on with a takeover that lies half done three times, then tells it once', () => {
+    let state: WatchState = { silentSinceMs: 1 };
+    const actions: string[] = [];
+    for (let look = 0; look < 6; look++) {
+      const step = decideHalfDone(state, true);
+      state = step.state;
+      actions.push(step.action);
+    }
+    assert.deepEqual(actions, ['resume', 'resume', 'resume', 'tell', 'rest', 'rest']);
+    assert.equal(decideHalfDone({}, false).action, 'tell');
+    // An idle look forgets it all.
+    assert.equal(decideHalfDone(look(state, 0).state, true).action, 'resume');
   });
 
   it('probes tell an answer from silence', async () => {
