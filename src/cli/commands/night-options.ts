@@ -3,5 +3,5 @@ import { flagOption } from '../command-spec.ts';
 
 export const scheduledOption = flagOption(
   '--scheduled',
-  'without archives: the timer runs it, so push.window of the configuration holds',
+  'without archives: the timer runs it, so it waits for push.window of the configuration',
 );

@@ -182,12 +182,28 @@ async function pushReported(invocation: Invocation, configuration: Configuration
   }
 }
 
+/** The timer comes once a night, at a time of its own: outside of push.window its push waits, before it holds anything. */
+async function awaitWindow(invocation: Invocation, { push }: Configuration): Promise<void> {
+  const { world, output, signal } = invocation;
+  if (push.window === undefined || invocation.get(scheduledOption) === undefined) return;
+  const { showWindow, untilOpenMs, waitForWindow } = await import('../../yunohost/night/time-window.ts');
+  const timeOfDayMs = (): number => {
+    const now = new Date(world.nowMs());
+    return ((now.getHours() * 60 + now.getMinutes()) * 60 + now.getSeconds()) * 1000 + now.getMilliseconds();
+  };
+  if (untilOpenMs(push.window, timeOfDayMs()) > 0) {
+    output.note(`fallback: waiting until push.window opens, ${showWindow(push.window)}`);
+  }
+  await waitForWindow(push.window, { timeOfDayMs, sleep: (ms, abort) => world.sleep(ms, abort), signal });
+}
+
 /** The push of a whole server. @returns the exit code. */
 export async function pushServer(given: Invocation): Promise<number | undefined> {
   const configuration = await openMain(given);
   const invocation = withConfiguration(given, configuration);
   const { world, output } = invocation;
   await openYunohost(invocation, configuration);
+  await awaitWindow(invocation, configuration);
   const state = await openState(invocation);
   await state.load();
   const lock = await state.lock('push', () => world.nowMs());

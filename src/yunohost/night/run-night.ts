@@ -33,7 +33,7 @@ function requireWindow({ isScheduled, configuration, localMinute }: NightContext
   const { window } = configuration.push;
   if (!isScheduled || window === undefined || isInWindow(window, localMinute())) return;
   throw new FallbackError('BUSY', `It is not within push.window, ${showWindow(window)}. Nothing was done.`, {
-    hint: 'The timer tries again. To push now, type: fallback push',
+    hint: 'The next run of the timer waits until the window opens. To push now, type: fallback push',
   });
 }
 

@@ -12,3 +12,34 @@ export function isInWindow({ startMinute, endMinute }: TimeWindow, minute: numbe
   if (startMinute < endMinute) return minute >= startMinute && minute < endMinute;
   return minute >= startMinute || minute < endMinute;
 }
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+/** Longest sleep between two looks at the clock: people and summer time set it meanwhile. */
+const sleepMsMax = 10 * minuteMs;
+
+/** Milliseconds until a window opens by the clock, less than a day; 0 while it is open. @param timeOfDayMs since local midnight. */
+export function untilOpenMs(window: TimeWindow, timeOfDayMs: number): number {
+  if (isInWindow(window, Math.floor(timeOfDayMs / minuteMs))) return 0;
+  return (window.startMinute * minuteMs - timeOfDayMs + dayMs) % dayMs;
+}
+
+export interface WindowClock {
+  /** Milliseconds since local midnight. */
+  timeOfDayMs(): number;
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** Returns when the window is open. @throws the signal's reason. */
+export async function waitForWindow(window: TimeWindow, { timeOfDayMs, sleep, signal }: WindowClock): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    const waitMs = untilOpenMs(window, timeOfDayMs());
+    if (waitMs === 0) return;
+    await sleep(Math.min(waitMs, sleepMsMax), signal).catch((error: unknown) => {
+      signal.throwIfAborted();
+      throw error;
+    });
+  }
+}

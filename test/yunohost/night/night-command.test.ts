@@ -192,6 +192,29 @@ for (const method of ['archive', 'stream'] as const) {
   });
 }
 
+test('the timer’s push waits until its window opens, and ends when it is told to', async () => {
+  const later = new Date(Date.now() + 2 * 3_600_000);
+  const time = (hours: number): string => `${String((later.getHours() + hours) % 24).padStart(2, '0')}:00`;
+  configure(`[store]\nstate = "${box.path('state')}"\n[push]\nwindow = "${time(0)}-${time(1)}"\n${report()}`);
+  const sent = mails().length;
+  const child = box.start(['push', '--scheduled'], options);
+  let said = '';
+  child.stderr?.on('data', (data: Buffer) => {
+    said += data.toString();
+  });
+  while (!said.includes('waiting until push.window opens')) {
+    assert.equal(child.exitCode, null, said);
+    await sleep(100);
+  }
+  // It holds nothing meanwhile.
+  const byHand = await box.run(['push'], options);
+  assert.equal(byHand.code, 0, byHand.stderr);
+  assert.equal(child.exitCode, null, said);
+  await stop(child, 'SIGTERM');
+  assert.match(said, /code: INTERRUPTED/);
+  assert.equal(mails().length, sent + 1, 'that of the push by hand');
+});
+
 test('a push that fails as a whole is reported too, with what to do next', async () => {
   setFaults(main.root, [{ match: '^app list', kind: 'traceback', message: 'boom' }]);
   await box.fails(['push'], 1, 'YUNOHOST_FAILED', options);
