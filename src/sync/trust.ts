@@ -22,6 +22,10 @@ export interface SeenHead {
   readonly epoch: Epoch;
 }
 
+/** The head of a status that was checked: what later answers are held against. */
+export const seenIn = ({ repositoryId, head, epoch }: RepositoryStatus): SeenHead | undefined =>
+  head === undefined ? undefined : { repositoryId, ...head, epoch };
+
 /** The text of the trust record, one JSON object. */
 export function encodeSeenHead(seen: SeenHead): string {
   return `${JSON.stringify({ format: 1, ...seen, sha256: toHex(seen.sha256) })}\n`;

@@ -76,9 +76,13 @@ function layOutcomes(outcomes: readonly HomeOutcome[]): string[] {
 async function adopt(invocation: Invocation, session: RepositorySession<HttpRepository>, epoch: number): Promise<void> {
   const state = await openState(invocation);
   const { parseEpoch } = await import('../../format/ids.ts');
-  const { head } = await session.repository.status();
+  const { checkTrust, seenIn } = await import('../../sync/trust.ts');
+  const { repository, keys } = session;
+  // The newest head may be our own safety backup: it must chain to what this session has checked.
+  const status = await repository.status();
+  const isProved = await checkTrust(repository, keys, status, seenIn(session.status));
+  const head = isProved ? status.head : session.status.head;
   if (head === undefined) throw new FallbackError('INTERNAL', 'The repository lost its newest snapshot.');
-  // The newest head that was seen may be our own safety backup: it chains to what this session has checked.
   await state.saveSeenHead({ repositoryId: session.repository.repositoryId, ...head, epoch: parseEpoch(epoch) });
 }
 

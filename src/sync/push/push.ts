@@ -9,7 +9,7 @@ import type { Lease, RepositoryWriter, SnapshotSummary } from '../../store/repos
 import { type LoadedIndex, loadIndex } from '../index/load-index.ts';
 import { addNeededPacks } from '../read/needed-packs.ts';
 import type { RepositorySession } from '../repository-session.ts';
-import { checkFirstPack, checkTrust } from '../trust.ts';
+import { checkFirstPack, checkTrust, seenIn } from '../trust.ts';
 import { ArchivePusher, type ArchivePusherContext, type PushedArchive } from './archive-pusher.ts';
 import type { ByteSource } from './byte-source.ts';
 import { ChunkSink } from './chunk-sink.ts';
@@ -122,9 +122,7 @@ export async function push(options: PushOptions): Promise<PushResult> {
 
 /** What the lease says is built upon and remembered, so it must not be older than what the session has checked, nor of another history. */
 async function checkLease({ repository, keys, status }: PushOptions['session'], lease: Lease): Promise<void> {
-  const { repositoryId } = keys;
-  const seen = status.head === undefined ? undefined : { repositoryId, ...status.head, epoch: status.epoch };
-  await checkTrust(repository, keys, lease.status, seen);
+  await checkTrust(repository, keys, lease.status, seenIn(status));
 }
 
 async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
