@@ -38,6 +38,8 @@ async function recoverWith(
   const { epoch } = session.status;
   const isFenced = seen !== undefined && seen.epoch < epoch;
   if (isFenced) output.warn('The fallback server has taken over: the safety backup stays on this machine only.');
+  // Read before anything is changed: a damaged one is refused.
+  const takeover = await openJournal(machine);
   const outcome = await runRecovery(
     { host, session, journal: await openRecoveryJournal(machine), app, epoch: isFenced ? undefined : epoch },
     invocation.get(atOption),
@@ -45,7 +47,7 @@ async function recoverWith(
   output.json(outcome);
   if (outcome.status === 'replaced') {
     const { noteRecovered } = await import('../../yunohost/takeover/deploy.ts');
-    await noteRecovered(await openJournal(machine), app);
+    await noteRecovered(takeover, app);
     output.line(
       `${app} is as it was in snapshot ${outcome.snapshot}. What it was before is in the repository too: fallback snapshots.`,
     );

@@ -4,12 +4,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { leaseIdFromBytes, parseEpoch } from '../../../src/format/ids.ts';
-import { type DeployReport, noteRecovered } from '../../../src/yunohost/takeover/deploy.ts';
 import { mayDeploy } from '../../../src/yunohost/takeover/preflight.ts';
 import { setFaults } from '../double/faults.ts';
 import { setRoom } from '../double/free-space.ts';
-import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
-import { demoSql } from '../double/testing.ts';
+import { compareServers, readServerState } from '../double/seed-server.ts';
 import {
   close,
   deploy,
@@ -17,7 +15,6 @@ import {
   leftovers,
   look,
   openJournal,
-  recover,
   twoServers,
   withFolderSession,
 } from './takeover-fixture.ts';
@@ -46,36 +43,6 @@ describe('faults of a takeover', { concurrency: 2 }, () => {
     setFaults(fallback.root, []);
     const second = await deploy(world, host);
     assert.ok(second.apps.every(({ status }) => status === 'restored'));
-  });
-
-  it('an app that was missing and was repaired meanwhile is left as it is', async () => {
-    const { world, fallback, host } = await twoServers();
-    setFaults(fallback.root, [{ match: '^backup restore fallback-take-(demosql|demopg)', kind: 'app-fails' }]);
-    const statusOf = ({ apps }: DeployReport, app: string) => apps.find(({ id }) => id === app)?.status;
-    const first = await deploy(world, host);
-    assert.deepEqual([statusOf(first, 'demosql'), statusOf(first, 'demopg')], ['missing', 'missing']);
-    setFaults(fallback.root, []);
-    await recover(world, host, 'demosql', { epoch: 2 });
-    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoSql] });
-    const second = await deploy(world, host);
-    assert.deepEqual([statusOf(second, 'demosql'), statusOf(second, 'demopg')], ['restored', 'restored']);
-    assert.ok(fallback.has('/home/yunohost.app/demosql/uploads/day-5/file.bin'));
-    const { saved } = await close(world, host);
-    assert.ok(saved.includes('demosql'));
-  });
-
-  it('what a failed try left of an app is not touched again, until it is removed or recovered', async () => {
-    const { world, fallback, host } = await twoServers();
-    setFaults(fallback.root, [
-      { match: '^backup restore fallback-take-notes', kind: 'kill', at: 'app-settings-restored' },
-      { match: '^app remove notes', kind: 'fail' },
-    ]);
-    const reasonOf = async (): Promise<string> => (await deploy(world, host)).apps.at(-1)?.reason ?? '';
-    assert.match(await reasonOf(), /could not be removed/);
-    setFaults(fallback.root, []);
-    assert.match(await reasonOf(), /is not touched.*yunohost app remove notes/);
-    await noteRecovered(await openJournal(host.stateFolder), 'notes');
-    assert.equal(await reasonOf(), '');
   });
 
   it('junk, a hang and a half success cost a second try, not the takeover; and all is given back', async () => {
