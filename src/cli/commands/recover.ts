@@ -33,13 +33,13 @@ async function recoverWith(
   const { output } = invocation;
   const { runRecovery } = await import('../../yunohost/takeover/recover.ts');
   const { requireWhole } = await import('../../yunohost/takeover/update.ts');
-  requireWhole(await openJournal(machine), `${app} cannot be recovered`);
+  // Read before anything is changed: a damaged one is refused.
+  const takeover = await openJournal(machine);
+  requireWhole(takeover, `${app} cannot be recovered`);
   const seen = await (await openState(invocation)).seenHead();
   const { epoch } = session.status;
   const isFenced = seen !== undefined && seen.epoch < epoch;
   if (isFenced) output.warn('The fallback server has taken over: the safety backup stays on this machine only.');
-  // Read before anything is changed: a damaged one is refused.
-  const takeover = await openJournal(machine);
   const outcome = await runRecovery(
     { host, session, journal: await openRecoveryJournal(machine), app, epoch: isFenced ? undefined : epoch },
     invocation.get(atOption),
