@@ -8,17 +8,7 @@ import { lookHome } from '../../../src/yunohost/takeover/look-home.ts';
 import { findProduced } from '../../../src/yunohost/takeover/update.ts';
 import { setFaults } from '../double/faults.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
-import { createUser } from '../double/users.ts';
-import {
-  close,
-  deploy,
-  hostOf,
-  openJournal,
-  runMainNight,
-  twoServers,
-  update,
-  withFolderSession,
-} from './takeover-fixture.ts';
+import { close, deploy, hostOf, openJournal, twoServers, update, withFolderSession } from './takeover-fixture.ts';
 
 const users = ['alice', 'bob'];
 const mailsOf = (root: string, user: string): string[] =>
@@ -64,54 +54,6 @@ describe('update of the system', { concurrency: 2 }, () => {
     assert.deepEqual(compareServers(ldap, readServerState(main.root, ['ldap'])), []);
     const alice = [/^\/home\/(?!alice)/];
     assert.deepEqual(compareServers(homes, readServerState(main.root, ['homes']), { ignore: alice }), []);
-  });
-
-  it('asks before the multimedia folder is replaced that both wrote, and leaves it when only this server did', async () => {
-    const { world, main, fallback, host } = await twoServers();
-    const folder = '/home/yunohost.multimedia/share/Music';
-    main.write(`${folder}/old.ogg`, 'old');
-    await runMainNight(world, main.root);
-    await deploy(world, host);
-    liveOneDay(fallback, { day: 5, seed: 5, users });
-    fallback.write(`${folder}/there.ogg`, 'there');
-    await close(world, host);
-    main.write(`${folder}/here.ogg`, 'here');
-    const asked = await update(world, main, { all: true });
-    assert.equal(asked?.items.find(({ name }) => name === 'system')?.verdict, 'both');
-    assert.equal(asked?.outcomes.find(({ name }) => name === 'system')?.status, 'open');
-    assert.ok(main.has(`${folder}/here.ogg`));
-    await update(world, main, { take: ['system'] });
-    assert.deepEqual([main.has(`${folder}/here.ogg`), main.has(`${folder}/there.ogg`)], [false, true]);
-
-    await runMainNight(world, main.root, 2);
-    await deploy(world, host);
-    liveOneDay(fallback, { day: 6, seed: 6, users });
-    await close(world, host);
-    main.write(`${folder}/later.ogg`, 'later');
-    const done = await update(world, main, { all: true }, { liveEpoch: 2 });
-    assert.equal(done?.outcomes.find(({ name }) => name === 'system')?.status, 'taken');
-    assert.deepEqual([main.has(`${folder}/later.ogg`), main.has(`${folder}/there.ogg`)], [true, true]);
-  });
-
-  it('puts every part back when one cannot be restored', async () => {
-    const { world, main, fallback, host } = await twoServers();
-    await deploy(world, host);
-    await createUser(fallback, { name: 'carol', fullName: 'Carol Test', domain: 'main.test' });
-    liveOneDay(fallback, { day: 5, seed: 5, users });
-    await close(world, host);
-    const before = readServerState(main.root, ['ldap']);
-    setFaults(main.root, [
-      { match: '^backup restore fallback-take-system', kind: 'fail', at: 'hook-restore', path: 'data_mail$' },
-    ]);
-    const failed = await update(world, main, { take: ['system'] });
-    const outcome = failed?.outcomes.find(({ name }) => name === 'system');
-    assert.equal(outcome?.status, 'failed');
-    assert.match(outcome?.reason ?? '', /^What was here is back; .*data_mail/);
-    assert.deepEqual(compareServers(before, readServerState(main.root, ['ldap'])), []);
-    setFaults(main.root, []);
-    const again = await update(world, main, { take: ['system'] });
-    assert.equal(again?.outcomes.find(({ name }) => name === 'system')?.status, 'taken');
-    assert.ok(readServerState(main.root, ['ldap']).has('ldap:uid=carol,ou=users,dc=yunohost,dc=org'));
   });
 
   it('asks, and takes nothing for removed, when an older version gave back', async () => {
