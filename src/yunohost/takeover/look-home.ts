@@ -23,6 +23,7 @@ import {
   isHomeMember,
   isHomePart,
   isRemovedThere,
+  mergedParts,
   partOf,
   takenPartsOf,
   wholePartsOf,
@@ -41,7 +42,7 @@ export interface HomeItem {
   readonly there: Changes;
   /** Changed here since the snapshot that was taken over. */
   readonly here: Changes;
-  /** Members that both wrote, or that were written here and would be gone with their part; the first ones. */
+  /** Members that both wrote, or that were written here and would be gone with their part or older again; the first ones. */
   readonly both: readonly string[];
   readonly domain: string | undefined;
   /** Of the system: parts that are replaced as a whole and were written there; the others stay. Absent: not known. */
@@ -161,7 +162,8 @@ async function compareItem(
   }
   const here = await against(safety);
   const written = isSystem && !there.isUnknown ? wholePartsOf(there) : undefined;
-  const both = [...new Set([...writtenByBoth(there, here), ...lostWith(here, written ?? [])])];
+  const older = isSystem ? overwrittenBy(here) : [];
+  const both = [...new Set([...writtenByBoth(there, here), ...lostWith(here, written ?? []), ...older])];
   const isHere = isSystem ? await host.yunohost.isInstalled() : hasApp(host, name);
   const isUnsure = isSystem && taken === undefined;
   const verdict = isHere ? judge(there, here, isSystem ? both.length > 0 : true, isUnsure) : 'absent';
@@ -202,6 +204,10 @@ const comingHome = (there: Changes, taken: readonly string[] | undefined): Chang
 /** Members written here that would be gone with the parts that are replaced as a whole. */
 const lostWith = ({ added, changed, removed }: Changes, parts: readonly string[]): string[] =>
   [...added, ...changed, ...removed].filter((member) => parts.includes(partOf(member) ?? ''));
+
+/** Files of homes and mail that were changed here: what the fallback server gives back has them as they were before. */
+const overwrittenBy = ({ changed }: Changes): string[] =>
+  changed.filter((member) => mergedParts.includes(partOf(member) ?? ''));
 
 /**
  * @param isClash whether writes on both sides meet: an app and the multimedia folder are replaced as a whole, homes and mail file by file.

@@ -29,8 +29,8 @@ export const isHomePart = (part: string): boolean => !machineParts.includes(part
 export const isHomeMember = (member: string): boolean =>
   member.startsWith('data/') || member.startsWith('conf/ldap/dc=') || !/^(conf|data)\//.test(member);
 
-/** Parts whose restore adds to what is there; any other part is replaced as a whole. */
-const mergedParts = ['data_home', 'data_mail'];
+/** Parts whose restore adds to what is there, and overwrites files of the same name; any other part is replaced as a whole. */
+export const mergedParts = ['data_home', 'data_mail'];
 
 /** The part that a member of a system archive belongs to; undefined for none of YunoHost's own. */
 export function partOf(member: string): string | undefined {

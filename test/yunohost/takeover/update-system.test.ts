@@ -1,6 +1,6 @@
 // Bringing the system home: what the fallback server never had was not removed there, and nothing here is lost for it.
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseEpoch } from '../../../src/format/ids.ts';
@@ -32,6 +32,29 @@ describe('update of the system', { concurrency: 2 }, () => {
       );
       assert.equal(now.length, (before.get(user)?.length ?? 0) + 2);
     }
+  });
+
+  it('asks before a file of a home that was changed here alone becomes the older one again', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    await deploy(world, host);
+    liveOneDay(fallback, { day: 5, seed: 5, users });
+    const home = join(main.root, 'home/alice');
+    const name = readdirSync(home, { recursive: true, withFileTypes: true }).find((entry) => entry.isFile());
+    assert.ok(name !== undefined);
+    const file = join(name.parentPath, name.name);
+    const edited = `${readFileSync(file, 'latin1')}written after the last night`;
+    writeFileSync(file, edited, 'latin1');
+    await close(world, host);
+    const done = await update(world, main, { all: true });
+    assert.equal(done?.outcomes.find(({ name: item }) => item === 'system')?.status, 'open');
+    assert.equal(readFileSync(file, 'latin1'), edited);
+    const both = done?.items.find(({ name: item }) => item === 'system')?.both ?? [];
+    assert.ok(
+      both.some((member) => member.endsWith(name.name)),
+      both.join(', '),
+    );
+    const taken = await update(world, main, { take: ['system'], all: true });
+    assert.equal(taken?.outcomes.find(({ name: item }) => item === 'system')?.status, 'taken');
   });
 
   it('removes no home when homes failed in the takeover, and no directory of users is replaced that was not taken', async () => {
