@@ -1,7 +1,7 @@
 // Tags of spans: Poly1305 (RFC 8439) under one fixed key, that of ChaCha20 with one fixed nonce. So it is no one-time authenticator but a
 // keyed universal hash: two spans that were chosen without the key have one tag with probability 2^-89 up to 256 KiB, 2^-86 up to the
-// longest, 2 MiB (8 L / 2^106 for L blocks of 16 bytes). That holds as long as nobody sees a tag in clear. GMAC would be a third faster on processors that have
-// instructions for it, and ten times as slow on those of small boards that have none.
+// longest, 2 MiB (8 L / 2^106 for L blocks of 16 bytes). That holds as long as nobody sees a tag in clear. GMAC would be a third faster
+// on processors that have instructions for it, and ten times as slow on those of small boards that have none.
 import { type CipherGCM, type CipherGCMTypes, createCipheriv, type KeyObject } from 'node:crypto';
 
 export const spanTagBytes = 16;

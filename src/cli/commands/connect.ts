@@ -2,7 +2,7 @@
 import { fromHex } from '../../bytes/hex.ts';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { type CommandBody, flagOption, type Invocation, textOption, valueOption } from '../command-spec.ts';
-import { networkEnvironment, openState } from '../open-repository.ts';
+import { networkEnvironment, openState, warnOfLostHead } from '../open-repository.ts';
 import { parseFingerprint, parseHostPort, showHostPort } from '../parse-values.ts';
 import { obtainPhrase, readSecret } from '../secrets.ts';
 import { jsonOption, keyDocumentOption, phraseFileOption, stateOption } from '../shared-options.ts';
@@ -75,11 +75,8 @@ async function run(invocation: Invocation): Promise<undefined> {
     const { head, lastCompleteAtMs, serverTimeMs } = status;
     output.line(`Connected with repository ${name} on ${showHostPort(credentials.address)}.`);
     if (head === undefined) output.line('It has no snapshot yet.');
-    else if (newest === undefined) {
-      output.warn(
-        `The file of its newest snapshot, ${head.number}, is lost on the fallback server. Older ones can be restored by their numbers.`,
-      );
-    } else {
+    else if (newest === undefined) warnOfLostHead(invocation, status);
+    else {
       const complete =
         lastCompleteAtMs === undefined
           ? 'none is complete'

@@ -8,14 +8,21 @@ import { close, deploy, runMainNight, twoServers, update } from './takeover-fixt
 
 const users = ['alice', 'bob'];
 
+const folder = '/home/yunohost.multimedia/share/Music';
+
+/** Two servers, taken over, with a multimedia folder that was there before. */
+async function takenOverWithMusic() {
+  const two = await twoServers();
+  two.main.write(`${folder}/old.ogg`, 'old');
+  await runMainNight(two.world, two.main.root);
+  await deploy(two.world, two.host);
+  liveOneDay(two.fallback, { day: 5, seed: 5, users });
+  return two;
+}
+
 describe('whole parts of the system', { concurrency: 2 }, () => {
   it('asks before the multimedia folder is replaced that both wrote', async () => {
-    const { world, main, fallback, host } = await twoServers();
-    const folder = '/home/yunohost.multimedia/share/Music';
-    main.write(`${folder}/old.ogg`, 'old');
-    await runMainNight(world, main.root);
-    await deploy(world, host);
-    liveOneDay(fallback, { day: 5, seed: 5, users });
+    const { world, main, fallback, host } = await takenOverWithMusic();
     fallback.write(`${folder}/there.ogg`, 'there');
     await close(world, host);
     main.write(`${folder}/here.ogg`, 'here');
@@ -28,12 +35,7 @@ describe('whole parts of the system', { concurrency: 2 }, () => {
   });
 
   it('leaves the multimedia folder alone when only this server wrote in it', async () => {
-    const { world, main, fallback, host } = await twoServers();
-    const folder = '/home/yunohost.multimedia/share/Music';
-    main.write(`${folder}/old.ogg`, 'old');
-    await runMainNight(world, main.root);
-    await deploy(world, host);
-    liveOneDay(fallback, { day: 5, seed: 5, users });
+    const { world, main, host } = await takenOverWithMusic();
     await close(world, host);
     main.write(`${folder}/here.ogg`, 'here');
     const done = await update(world, main, { all: true });
