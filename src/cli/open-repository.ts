@@ -292,7 +292,7 @@ async function openFolder(invocation: Invocation): Promise<OpenedRepository> {
  * For a key in the clear of which nobody has said that it is to be there.
  * @throws USAGE, unless a passphrase opens the repository too.
  */
-export function requireStatedClear(slots: readonly KeySlot[]): void {
+function requireStatedClear(slots: readonly KeySlot[]): void {
   if (!slots.some(({ type }) => type === 'clear') || slots.some(({ type }) => type === 'passphrase')) return;
   throw new FallbackError(
     'USAGE',
@@ -304,7 +304,7 @@ export function requireStatedClear(slots: readonly KeySlot[]): void {
 }
 
 /** The secret of a repository in a folder: by phrase or passphrase, or in the clear where that was said. */
-async function unlockFolder(invocation: Invocation, repository: RepositoryReader): Promise<Uint8Array> {
+export async function unlockFolder(invocation: Invocation, repository: RepositoryReader): Promise<Uint8Array> {
   const { chooseKeyDocument, readKeyDocuments, unlockRepository } = await import('../sync/pair/key-documents.ts');
   requireOneStdin(invocation);
   const wanted = invocation.get(keyDocumentOption);

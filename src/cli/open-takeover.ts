@@ -7,7 +7,6 @@ import type { Configuration } from '../yunohost/configuration/schema.ts';
 import type { Report } from '../yunohost/report/report.ts';
 import type { Journal } from '../yunohost/takeover/journal.ts';
 import type { TakeoverEvent, TakeoverHost } from '../yunohost/takeover/takeover-host.ts';
-import { canAsk } from './ask.ts';
 import type { Invocation } from './command-spec.ts';
 import {
   clientEnvironment,
@@ -15,7 +14,7 @@ import {
   openState,
   openStoreOf,
   pickRepository,
-  requireStatedClear,
+  unlockFolder,
   warnOfLostHead,
 } from './open-repository.ts';
 import {
@@ -26,7 +25,6 @@ import {
   openYunohost,
   withConfiguration,
 } from './open-yunohost.ts';
-import { obtainPassphrase, obtainPhrase, requireOneStdin } from './secrets.ts';
 import {
   absolutePath,
   jsonOption,
@@ -170,25 +168,15 @@ export async function withLock<Result>(
   }
 }
 
-/** The secret: from a file, from the armed key, or asked for. */
+/** The secret: from the armed key, unless a file was named; else as for any store's folder. @throws USAGE when `isAuto` and not armed. */
 async function unlock(machine: Machine, repository: FolderRepository, isAuto: boolean): Promise<Uint8Array> {
   const { invocation, host } = machine;
-  const { chooseKeyDocument, readKeyDocuments, unlockRepository } = await import('../sync/pair/key-documents.ts');
-  const { readArmedKey } = await import('../yunohost/takeover/armed-key.ts');
-  requireOneStdin(invocation);
-  const wanted = invocation.get(keyDocumentOption);
-  if (invocation.get(phraseFileOption) !== undefined) {
-    return await unlockRepository(repository, { type: 'phrase', entropy: await obtainPhrase(invocation) }, wanted);
-  }
-  if (invocation.get(passphraseFileOption) === undefined) {
+  const isNamed = [passphraseFileOption, phraseFileOption].some((option) => invocation.get(option) !== undefined);
+  if (!isNamed) {
+    const { readArmedKey } = await import('../yunohost/takeover/armed-key.ts');
     const armed = await readArmedKey(invocation.world.fs, host.stateFolder);
     if (armed?.repositoryId === repository.repositoryId) return armed.secret;
-    if (invocation.get(noEncryptionOption) !== undefined) {
-      return await unlockRepository(repository, { type: 'none' }, wanted);
-    }
-    const { slots } = chooseKeyDocument(await readKeyDocuments(repository), repository.repositoryId, wanted);
-    if (!isAuto) requireStatedClear(slots);
-    if (isAuto) {
+    if (isAuto && invocation.get(noEncryptionOption) === undefined) {
       throw new FallbackError(
         'USAGE',
         'This server is not armed: it cannot open the repository by itself. Nothing was changed.',
@@ -197,12 +185,8 @@ async function unlock(machine: Machine, repository: FolderRepository, isAuto: bo
         },
       );
     }
-    if (!slots.some(({ type }) => type === 'passphrase') && canAsk(invocation.world)) {
-      return await unlockRepository(repository, { type: 'phrase', entropy: await obtainPhrase(invocation) }, wanted);
-    }
   }
-  const passphrase = await obtainPassphrase(invocation);
-  return await unlockRepository(repository, { type: 'passphrase', passphrase }, wanted);
+  return await unlockFolder(invocation, repository);
 }
 
 /** Opens the store’s folder of this fallback server, and the repository that is meant. */
