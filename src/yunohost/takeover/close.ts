@@ -17,6 +17,7 @@ import {
 } from './deploy.ts';
 import { holdIntake, runningAgain, startIntake, startIntakeAgain, stopIntake, stoppedServices } from './intake.ts';
 import { type Journal, requireState } from './journal.ts';
+import { bringBackWritten } from './keep-written.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles } from './reach.ts';
@@ -26,6 +27,7 @@ import {
   removeApp,
   restoreAppTwice,
   restoreParts,
+  retryParts,
   throwIfHopeless,
   unsavedData,
 } from './restore-parts.ts';
@@ -91,6 +93,7 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
   if (!journal.isEnded('raise-epoch')) {
     await journal.step('raise-epoch', () => request.session.repository.raiseEpoch(epochBefore(journal)));
   }
+  await bringBackWritten(host);
   let produced: SavedState;
   try {
     produced = await saveAndPin(request);
@@ -344,7 +347,7 @@ async function restoreOwnSystem({ host, session, journal }: CloseRequest): Promi
   await requireRoomFor(host, facts);
   await placeArchive(host, session, findArchive(snapshot, facts.name), name);
   tell(host, 'restoring this server’s own system');
-  let missing: LostPart[];
+  let missing: readonly LostPart[];
   try {
     missing = await restoreParts(host, name, facts.systemParts);
   } catch (error) {
@@ -352,12 +355,7 @@ async function restoreOwnSystem({ host, session, journal }: CloseRequest): Promi
     warn(host, error instanceof Error ? error.message : String(error));
     missing = await restoreParts(host, name, facts.systemParts);
   }
-  if (missing.length > 0)
-    missing = await restoreParts(
-      host,
-      name,
-      missing.map((part) => part.name),
-    );
+  missing = await retryParts(host, name, missing);
   if (missing.length > 0) {
     throw new FallbackError(
       'YUNOHOST_FAILED',

@@ -11,6 +11,7 @@ import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { type DnsOutcome, type DnsTools, switchDns } from './dns.ts';
 import { type Journal, requireState } from './journal.ts';
+import { keepWritten } from './keep-written.ts';
 import { type OwnState, readOwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
 import type { PlannedApp, TakeoverPlan } from './preflight.ts';
@@ -22,6 +23,7 @@ import {
   removeApp,
   restoreAppTwice,
   restoreParts,
+  retryParts,
   throwIfHopeless,
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
@@ -60,6 +62,8 @@ export const deployFacts = {
   epochBefore: 'epochBefore',
   own: 'own',
   systemMissing: 'systemMissing',
+  /** When the system was back: people may write from here on. */
+  openedAtMs: 'openedAtMs',
   /** A person stopped it: nothing goes on with it by itself. */
   stoppedByHand: 'stoppedByHand',
 } as const;
@@ -173,6 +177,8 @@ async function takeSystem(request: DeployRequest, plan: TakeoverPlan, snapshot: 
     );
     await journal.step('show-tiles', () => setTiles(host, tiles, true));
   }
+  if (journal.fact(deployFacts.openedAtMs) === undefined)
+    await journal.record({ facts: { [deployFacts.openedAtMs]: host.nowMs() } });
 }
 
 /** Removes what would mix with what comes: own apps of the same id, homes and mail of users of the same name. All of it was put aside. */
@@ -212,7 +218,7 @@ async function restoreSystem(
     tell(host, `restoring the system: ${parts.join(', ')}`);
     return await restoreParts(host, name, parts);
   };
-  let missing: LostPart[];
+  let missing: readonly LostPart[];
   try {
     missing = await tryOnce(plan.systemParts);
   } catch (error) {
@@ -224,7 +230,7 @@ async function restoreSystem(
     }
     missing = await tryOnce(plan.systemParts);
   }
-  if (missing.length > 0) missing = await tryOnce(missing.map((part) => part.name));
+  missing = await retryParts(host, name, missing);
   await removePlaced(host.yunohost.paths, name);
   const vital = missing.find((part) => vitalParts.includes(part.name));
   if (vital !== undefined) {
@@ -385,11 +391,12 @@ export async function retryMissing({ journal, host, session }: DeployRequest): P
   const { apps, system, dns } = reportOf(journal);
   const again = new Set(apps.filter(({ status }) => status === 'missing').map(({ id }) => `app:${id}`));
   if (dns.some(({ action }) => action === 'failed')) again.add('dns');
-  if (system.missing.length > 0) await retryParts(host, session, journal, system.missing);
+  if (system.missing.length > 0) await retrySystem(host, session, journal, system.missing);
   await journal.forget((step) => again.has(step));
 }
 
-async function retryParts(
+/** What people wrote since stays as it is. */
+async function retrySystem(
   host: TakeoverHost,
   session: DeployRequest['session'],
   journal: Journal,
@@ -399,11 +406,14 @@ async function retryParts(
   const snapshot = await snapshotByNumber(session, plan.snapshot);
   const archive = findArchive(snapshot, plan.system?.name ?? '');
   const name = placedName('take', archive.name);
+  if (plan.system !== undefined) await requireRoomFor(host, plan.system);
   await placeArchive(host, session, archive, name);
-  const still = await restoreParts(
+  const still = await keepWritten(
     host,
-    name,
     missing.map((part) => part.name),
+    plan.system?.names.homes ?? [],
+    journal.fact<number>(deployFacts.openedAtMs) ?? 0,
+    () => retryParts(host, name, missing),
   );
   await removePlaced(host.yunohost.paths, name);
   await liftNestedFolders(host);

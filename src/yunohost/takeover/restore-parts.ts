@@ -41,6 +41,27 @@ export async function restoreParts(host: TakeoverHost, name: string, parts: read
 }
 
 /**
+ * Restores what did not come back once more. YunoHost ends with an error when none of it comes: here that is an answer like any other.
+ * @returns what is still missing.
+ */
+export async function retryParts(
+  host: TakeoverHost,
+  name: string,
+  missing: readonly LostPart[],
+): Promise<readonly LostPart[]> {
+  if (missing.length === 0) return missing;
+  const parts = missing.map((part) => part.name);
+  tell(host, `restoring once more: ${parts.join(', ')}`);
+  try {
+    return await restoreParts(host, name, parts);
+  } catch (error) {
+    throwIfHopeless(host, error);
+    warn(host, messageOf(error));
+    return missing;
+  }
+}
+
+/**
  * A post-install that was cut off leaves its domain behind, and YunoHost then refuses both to begin again and to go on. All that
  * it would do is part of the restore that follows; so the server is marked as installed, and the restore replaces everything.
  */

@@ -5,7 +5,7 @@ import { type DeployReport, noteRecovered } from '../../../src/yunohost/takeover
 import { setFaults } from '../double/faults.ts';
 import { liveOneDay } from '../double/seed-server.ts';
 import { demoSql } from '../double/testing.ts';
-import { close, deploy, openJournal, recover, twoServers } from './takeover-fixture.ts';
+import { close, deploy, openJournal, recover, runMainNight, twoServers } from './takeover-fixture.ts';
 
 describe('a deploy that is typed again', { concurrency: 2 }, () => {
   it('an app that was missing and was repaired meanwhile is left as it is', async () => {
@@ -22,6 +22,30 @@ describe('a deploy that is typed again', { concurrency: 2 }, () => {
     assert.ok(fallback.has('/home/yunohost.app/demosql/uploads/day-5/file.bin'));
     const { saved } = await close(world, host);
     assert.ok(saved.includes('demosql'));
+  });
+
+  it('parts of the system that fail are told as missing and hold nothing up; later they come, and what people wrote stays', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    const music = '/home/yunohost.multimedia/share/Music';
+    main.write(`${music}/old.ogg`, 'old');
+    await runMainNight(world, main.root);
+    const fails = { match: '^backup restore', kind: 'fail', at: 'hook-restore' } as const;
+    setFaults(
+      fallback.root,
+      ['data_home', 'data_multimedia'].map((path) => ({ ...fails, path })),
+    );
+    const first = await deploy(world, host);
+    assert.deepEqual(first.system.missing.map(({ name }) => name).sort(), ['data_home', 'data_multimedia']);
+    assert.ok(first.apps.every(({ status }) => status === 'restored'));
+    setFaults(fallback.root, []);
+    for (const name of ['old', 'new']) fallback.write(`${music}/${name}.ogg`, `written here: ${name}`);
+    fallback.write('/home/bob/letter.txt', 'written here');
+    const second = await deploy(world, host);
+    assert.deepEqual(second.system.missing, []);
+    assert.equal(fallback.read(`${music}/old.ogg`), 'written here: old');
+    assert.equal(fallback.read(`${music}/new.ogg`), 'written here: new');
+    assert.equal(fallback.read('/home/bob/letter.txt'), 'written here');
+    assert.ok(fallback.has('/home/alice'));
   });
 
   it('what a failed try left of an app is not touched again, until it is removed or recovered', async () => {
