@@ -245,17 +245,40 @@ async function run(given: Invocation): Promise<number | undefined> {
     return undefined;
   }
   // Begun once for each incident: what a person should look at must not be tried every minute.
-  if (verdict !== 'incident') return undefined;
-  return await tellFailure(machine, () =>
-    withLock(machine, 'deploy', async () => await deployAlone(machine, await openJournal(machine))),
-  );
+  if (verdict !== 'incident' && state.isPutOff !== true) return undefined;
+  return await beginAlone(machine, state);
+}
+
+/** Begins the takeover of an incident. A machine that is busy puts it off until the next look, and is told of once. */
+async function beginAlone(machine: Machine, state: WatchState): Promise<number | undefined> {
+  const { isPutOff = false, ...rest } = state;
+  const begin = (): Promise<number | undefined> =>
+    withLock(machine, 'deploy', async () => {
+      // From here on it has begun: what stops it is not tried again.
+      if (isPutOff) await keepState(machine, rest);
+      return await deployAlone(machine, await openJournal(machine));
+    });
+  try {
+    return await begin();
+  } catch (thrown) {
+    const isBusy = isFallbackError(thrown, 'BUSY') || isFallbackError(thrown, 'YUNOHOST_BUSY');
+    const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
+    const journal = await openJournal(machine);
+    const isUnchanged = isBusy && journal.state === 'idle' && !isDeployOpen(journal);
+    if (isUnchanged) await keepState(machine, { ...rest, isPutOff: true });
+    if (isUnchanged && isPutOff) {
+      machine.invocation.output.warn(`${asFallbackError(thrown).message} The takeover is put off until the next look.`);
+      return undefined;
+    }
+    return await tellFailure(machine, () => Promise.reject(thrown));
+  }
 }
 
 export const watchCommand: CommandBody = {
   description: [
     'Asks several witnesses: HTTPS of the main server’s domains, its SMTP port, the age of its last snapshot, a push under way. One that answers is enough. ' +
       'First it asks addresses that always answer: when none does, it is this server that is cut off, and nothing is decided.',
-    'Silence longer than watch.delay is an incident: a mail goes out, and one when it is over. With watch.deploy and an armed key, it takes over, once, and never over a refusal.',
+    'Silence longer than watch.delay is an incident: a mail goes out, and one when it is over. With watch.deploy and an armed key, it takes over, once, and never over a refusal; while another command or YunoHost is busy here, that waits for the next look.',
     'A takeover that was cut off is gone on with, up to three times, where this server may take over by itself and nobody stopped it by hand; else one mail says that it lies half done.',
   ],
   options: [testOption, configOption, readFolderOption, repositoryOption, stateOption, quietOption, jsonOption],

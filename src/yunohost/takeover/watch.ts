@@ -7,6 +7,8 @@ export interface WatchState {
   readonly silentSinceMs?: number;
   /** An incident was declared, and nobody has been told that it is over. */
   readonly isIncident?: boolean;
+  /** This incident's takeover met a machine that was busy: it has not begun, and the next look tries again. */
+  readonly isPutOff?: boolean;
   /** When the last look was: a gap in looking must not count as silence. */
   readonly lookedAtMs?: number;
   /** How often the watch went on with a takeover that lay half done. */
@@ -35,14 +37,15 @@ export function decideWatch(input: WatchInput): { readonly verdict: WatchVerdict
   const { before, nowMs, isOwnLinkDown, probes, delayMs } = input;
   const isIncident = before.isIncident === true;
   // Silence that was heard through a dead link, or while nobody listened, is none: its time begins anew.
-  if (isOwnLinkDown) return { verdict: 'cut-off', state: { isIncident, lookedAtMs: nowMs } };
+  const putOff = isIncident && before.isPutOff === true ? { isPutOff: true } : {};
+  if (isOwnLinkDown) return { verdict: 'cut-off', state: { isIncident, ...putOff, lookedAtMs: nowMs } };
   if (probes.some(({ isAlive }) => isAlive)) {
     return { verdict: isIncident ? 'recovered' : 'alive', state: { lookedAtMs: nowMs } };
   }
   const passedMs = nowMs - (before.lookedAtMs ?? nowMs);
   const isGap = passedMs > Math.max(gapMsMax, delayMs) || passedMs < 0;
   const silentSinceMs = isGap ? nowMs : (before.silentSinceMs ?? nowMs);
-  const state = { silentSinceMs, isIncident, lookedAtMs: nowMs };
+  const state = { silentSinceMs, isIncident, ...putOff, lookedAtMs: nowMs };
   if (isIncident) return { verdict: 'still-down', state };
   if (nowMs - silentSinceMs < delayMs) return { verdict: 'quiet', state };
   return { verdict: 'incident', state: { ...state, isIncident: true } };

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CommandResult, tryCommand } from '../../../bench/command.ts';
+import { nodeFileSystem } from '../../../src/fs/node-file-system.ts';
+import { ClientState } from '../../../src/sync/client-state.ts';
 import { recoveryFact } from '../../../src/yunohost/takeover/half-recovery.ts';
 import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
@@ -124,6 +126,36 @@ describe('the commands of a takeover', () => {
     assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore: [/^\/var\/lib\/mysql$/] }), []);
     const disarmed = await type(two, ['disarm', '--json']);
     assert.deepEqual(disarmed.json, { armed: false, wasArmed: true });
+  });
+
+  it('an incident that meets a busy machine: the takeover is put off, told once, and begun at a later look', async () => {
+    const two = await twoServers();
+    const { world, host } = two;
+    const mails = join(world.folder, 'mails');
+    const sendmail = join(world.folder, 'sendmail');
+    writeFileSync(sendmail, `#!/bin/sh\ncat >> ${mails}\n`, { mode: 0o755 });
+    const toml = `[report]\nmail = "errors"\nsendmail = "${sendmail}"\n[watch]\nenabled = true\ndeploy = true\ndelay = "1s"\nown_link = []\n`;
+    const watch = () => type(two, ['watch'], undefined, toml);
+    const subjects = () => readFileSync(mails, 'utf8').match(/^Subject: .*$/gm) ?? [];
+    await type(two, ['arm', '--passphrase-file', join(world.folder, 'passphrase')]);
+    // The last snapshot counts as a sign of life for as long as the delay.
+    await sleep(1100);
+    assert.match((await watch()).stdout, /not long enough yet/);
+    await sleep(1100);
+    const state = new ClientState(nodeFileSystem, host.stateFolder, () => 'unused');
+    const lock = await state.lock('rehearsal', () => Date.now());
+    const first = await watch();
+    assert.equal(code(first), 'BUSY', first.stderr);
+    assert.equal(subjects().length, 2);
+    const second = await watch();
+    assert.equal(second.exitCode, 0, second.stderr);
+    assert.match(second.stderr, /put off until the next look/);
+    assert.equal(subjects().length, 2);
+    lock.release();
+    const third = await watch();
+    assert.equal(third.exitCode, 0, third.stderr);
+    assert.match(subjects()[2] ?? '', /HAS TAKEN OVER/);
+    assert.equal((await openJournal(host.stateFolder)).state, 'deployed');
   });
 
   it('a takeover that was cut off: the watch tells it once, and goes on with it once it may', async () => {

@@ -49,6 +49,15 @@ describe('watch', () => {
     assert.equal(look({ silentSinceMs: 0, lookedAtMs: 0 }, 10 * 60 * minute).verdict, 'quiet');
   });
 
+  it('a takeover that was put off stays so through silence and a dead link, and ends with the incident', () => {
+    const before = { silentSinceMs: 0, isIncident: true, isPutOff: true, lookedAtMs: minute };
+    const silent = look(before, 2 * minute);
+    assert.deepEqual([silent.verdict, silent.state.isPutOff], ['still-down', true]);
+    const cut = look(silent.state, 3 * minute, dead, true);
+    assert.equal(look(cut.state, 4 * minute).state.isPutOff, true);
+    assert.equal(look(cut.state, 5 * minute, alive).state.isPutOff, undefined);
+  });
+
   it('goes on with a takeover that lies half done three times, then tells it once', () => {
     let state: WatchState = { silentSinceMs: 1 };
     const actions: string[] = [];
