@@ -4,6 +4,7 @@ import { openConfiguration } from '../crypto/sealed-configuration.ts';
 import type { RepositoryConfiguration } from '../format/configuration.ts';
 import type { RepositoryReader, RepositoryStatus } from '../store/repository-store.ts';
 import { checkTrust, type SeenHead } from './trust.ts';
+import { workerKeys } from './workers/crypto-tasks.ts';
 import { type CryptoRunner, WorkerPool } from './workers/worker-pool.ts';
 
 /** What a client operation needs of the world; main.ts builds the real one. */
@@ -44,12 +45,7 @@ export async function openSession<Store extends RepositoryReader>(
   const status = await repository.status();
   const configuration = openConfiguration(keys, await repository.configuration());
   const isHeadProved = await checkTrust(repository, keys, status, seen);
-  const workerKeys = {
-    repositoryId: keys.repositoryId,
-    pack: keys.pack,
-    chunkId: new Uint8Array(keys.chunkId.export()),
-  };
-  const crypto = new WorkerPool(workerKeys, environment.threads);
+  const crypto = new WorkerPool(workerKeys(keys), environment.threads);
   return {
     repository,
     keys,

@@ -47,6 +47,7 @@ for (const engine of ['fallback', 'fastcdc-wasm'] as const) {
         'app',
         'empty',
         'index',
+        'index.archives',
         'index.spans',
         'index.usage',
         'system',

@@ -10,6 +10,8 @@ import type { ChunkPlace } from '../index/chunk-index.ts';
 import { type CryptoRunner, newDigestNumber } from '../workers/worker-pool.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { ChunkSink } from './chunk-sink.ts';
+import type { PushedArchive } from './known-archives.ts';
+import { PackUsage } from './pack-usage.ts';
 import type { PushCounters } from './push-counters.ts';
 import { MetadataWriter, RecipeWriter } from './recipe-writer.ts';
 import type { ArchiveSpans } from './spans/archive-spans.ts';
@@ -22,14 +24,6 @@ export interface ArchivePusherContext {
   readonly crypto: CryptoRunner;
   readonly sink: ChunkSink;
   readonly counters: PushCounters;
-  /** Gathers every pack that an archive needs. */
-  readonly usedPacks: Set<number>;
-}
-
-/** An archive as it was stored. */
-export interface PushedArchive {
-  readonly recipe: Recipe;
-  readonly catalogue: Recipe | undefined;
 }
 
 /** Collects the tar members that the chunker sees, and stores them as they come. */
@@ -40,9 +34,9 @@ class CatalogueCollector {
   #encoder = new CatalogueEncoder();
   #members = 0;
 
-  constructor({ sink, chunker, usedPacks }: ArchivePusherContext) {
+  constructor({ sink, chunker }: ArchivePusherContext, use: PackUsage) {
     const cutBytes = chunker.cutBytes.bind(chunker);
-    this.#recipe = new RecipeWriter(sink, cutBytes, usedPacks);
+    this.#recipe = new RecipeWriter(sink, cutBytes, use);
     this.#writer = new MetadataWriter(sink, cutBytes, (pack, position, bytes) =>
       this.#recipe.append(pack, position, bytes),
     );
@@ -72,6 +66,7 @@ class CatalogueCollector {
 export class ArchivePusher {
   readonly #context: ArchivePusherContext;
   readonly #archiveNumber = newDigestNumber();
+  readonly #use = new PackUsage();
   readonly #recipe: RecipeWriter;
   readonly #catalogue: CatalogueCollector;
   readonly #spans: ArchiveSpans;
@@ -84,13 +79,14 @@ export class ArchivePusher {
   #digest: Promise<Uint8Array | undefined> = Promise.resolve(undefined);
   #tail: Promise<void> = Promise.resolve();
   #failure: unknown;
+  #chunks = 0;
 
   /** @param spans what the last push knew of this archive; it is the caller's to publish or discard. */
   constructor(context: ArchivePusherContext, spans: ArchiveSpans) {
     this.#context = context;
     this.#spans = spans;
-    this.#recipe = new RecipeWriter(context.sink, context.chunker.cutBytes.bind(context.chunker), context.usedPacks);
-    this.#catalogue = new CatalogueCollector(context);
+    this.#recipe = new RecipeWriter(context.sink, context.chunker.cutBytes.bind(context.chunker), this.#use);
+    this.#catalogue = new CatalogueCollector(context, this.#use);
     this.#chunker = context.chunker.startArchive((member) => this.#catalogue.add(member), spans);
   }
 
@@ -127,7 +123,8 @@ export class ArchivePusher {
     if (this.#failure !== undefined) throw this.#failure;
     const sha256 = await this.#digest;
     if (sha256 === undefined) throw new FallbackError('INTERNAL', 'An archive ended without a digest.');
-    return { recipe: await this.#recipe.finish(sha256), catalogue: await this.#catalogue.finish() };
+    const recipe = await this.#recipe.finish(sha256);
+    return { recipe, catalogue: await this.#catalogue.finish(), chunks: this.#chunks, use: this.#use };
   }
 
   /** Puts what was carried over at the window's start, and fills the rest. @returns how many bytes lie in it. */
@@ -195,6 +192,7 @@ export class ArchivePusher {
       start = end;
     }
     counters.chunks += cuts.count;
+    this.#chunks += cuts.count;
     await this.#spans.record(cuts);
     await this.#recipe.flush();
     await this.#catalogue.flush();

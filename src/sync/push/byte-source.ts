@@ -12,9 +12,19 @@ import { FallbackError } from '../../errors/fallback-error.ts';
 export interface ByteSource {
   /** Length in bytes, when it is known before (for the progress line only). */
   readonly lengthBytes: number | undefined;
+  /** The file that these bytes are, when they are one, nothing of it read yet. */
+  readonly file?: FileBytes;
   /** Fills `into` as far as it can. @returns how many bytes; 0 only at the end. @throws ARCHIVE_UNREADABLE, ARCHIVE_CHANGED. */
   read(into: Uint8Array): Promise<number>;
   close(): Promise<void>;
+}
+
+/** A whole file, open in this process. */
+export interface FileBytes {
+  readonly descriptor: number;
+  readonly sizeBytes: number;
+  /** @throws ARCHIVE_CHANGED when it is not as it was when it was opened. */
+  checkUnchanged(): Promise<void>;
 }
 
 const unreadable = (name: string, cause: unknown): FallbackError =>
@@ -26,6 +36,7 @@ const unreadable = (name: string, cause: unknown): FallbackError =>
 
 class FileSource implements ByteSource {
   readonly lengthBytes: number;
+  readonly file: FileBytes;
   readonly #name: string;
   readonly #file: FileHandle;
   readonly #modifiedNs: bigint;
@@ -36,6 +47,11 @@ class FileSource implements ByteSource {
     this.#file = file;
     this.lengthBytes = Number(size);
     this.#modifiedNs = modifiedNs;
+    this.file = {
+      descriptor: file.fd,
+      sizeBytes: this.lengthBytes,
+      checkUnchanged: () => this.#checkUnchanged(this.lengthBytes),
+    };
   }
 
   async read(into: Uint8Array): Promise<number> {
@@ -50,13 +66,14 @@ class FileSource implements ByteSource {
     } catch (cause) {
       throw unreadable(this.#name, cause);
     }
-    if (filled < into.byteLength) await this.#checkUnchanged();
+    if (filled < into.byteLength) await this.#checkUnchanged(this.#at);
     return filled;
   }
 
-  async #checkUnchanged(): Promise<void> {
+  /** @param readBytes how many were read, to the end. */
+  async #checkUnchanged(readBytes: number): Promise<void> {
     const now = await this.#file.stat({ bigint: true });
-    if (now.mtimeNs === this.#modifiedNs && Number(now.size) === this.lengthBytes && this.#at === this.lengthBytes)
+    if (now.mtimeNs === this.#modifiedNs && Number(now.size) === this.lengthBytes && readBytes === this.lengthBytes)
       return;
     throw new FallbackError(
       'ARCHIVE_CHANGED',

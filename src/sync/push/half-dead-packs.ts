@@ -66,6 +66,12 @@ export class HalfDeadPacks {
     this.#counters = counters;
   }
 
+  /** Whether something is to be sent again of any of these packs. */
+  hasAny(packs: Iterable<number>): boolean {
+    if (this.#packs.size > 0) for (const pack of packs) if (this.#packs.has(pack)) return true;
+    return false;
+  }
+
   /** Whether a chunk that lies in this pack is to be sent again. */
   wants(pack: number, kind: PackKind, bytes: number): boolean {
     return this.#packs.size > 0 && this.#packs.has(pack) && this.account.canPay(kind, bytes);

@@ -10,15 +10,18 @@ import { type LoadedIndex, loadIndex } from '../index/load-index.ts';
 import { addNeededPacks } from '../read/needed-packs.ts';
 import type { RepositorySession } from '../repository-session.ts';
 import { checkFirstPack, checkTrust, seenIn } from '../trust.ts';
-import { ArchivePusher, type ArchivePusherContext, type PushedArchive } from './archive-pusher.ts';
+import { ArchivePusher, type ArchivePusherContext } from './archive-pusher.ts';
 import type { ByteSource } from './byte-source.ts';
 import { ChunkSink } from './chunk-sink.ts';
 import { CompressionLevel } from './compression-level.ts';
 import { type HalfDeadPacks, HalfDeadSearch } from './half-dead-packs.ts';
 import { Healer } from './healer.ts';
+import { KnownArchives, type PushedArchive } from './known-archives.ts';
 import { PackUsage, readUsage, writeUsage } from './pack-usage.ts';
 import { PackWriter } from './pack-writer.ts';
 import type { PushCounters } from './push-counters.ts';
+import { isSameFile } from './recognise-archive.ts';
+import type { ArchiveSpans } from './spans/archive-spans.ts';
 import { SpanFolder } from './spans/span-folder.ts';
 import { WindowPool } from './window-pool.ts';
 
@@ -81,6 +84,10 @@ interface PushRun {
   readonly halfDead: HalfDeadPacks;
   /** What the last push knew of each archive's bytes. */
   readonly spans: SpanFolder;
+  /** What the newest snapshot holds of each. */
+  readonly known: KnownArchives;
+  /** Gathers every pack that the snapshot needs. */
+  readonly usedPacks: Set<number>;
   readonly pusher: ArchivePusherContext;
 }
 
@@ -168,7 +175,9 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     usage,
     halfDead,
     spans: new SpanFolder(`${options.indexPath}.spans`, keys, environment.randomBytes),
-    pusher: { chunker, windows: new WindowPool(chunker, windowBytes), crypto, sink, counters, usedPacks: new Set() },
+    known: await KnownArchives.load(`${options.indexPath}.archives`, keys, head?.sha256),
+    usedPacks: new Set(),
+    pusher: { chunker, windows: new WindowPool(chunker, windowBytes), crypto, sink, counters },
   };
 }
 
@@ -227,14 +236,14 @@ async function pushOne(
     const needed = new Set<number>();
     await addNeededPacks(options.session, item.kept, needed);
     for (const pack of needed) {
-      run.pusher.usedPacks.add(pack);
+      run.usedPacks.add(pack);
       run.usage.pin(pack);
     }
     return { ...item.kept, status: 'kept' };
   }
   const source = await item.open();
   try {
-    const { recipe, catalogue } = await pushBytes(run, name, source);
+    const { recipe, catalogue } = await pushBytes(options, run, name, source);
     return {
       name,
       status: options.judge?.(name, recipe.lengthBytes) ?? 'saved',
@@ -248,16 +257,55 @@ async function pushOne(
   }
 }
 
-async function pushBytes(run: PushRun, name: string, source: ByteSource): Promise<PushedArchive> {
+async function pushBytes(options: PushOptions, run: PushRun, name: string, source: ByteSource): Promise<PushedArchive> {
   const spans = await run.spans.open(name);
-  let isPushed = false;
+  let pushed: PushedArchive | undefined;
+  let spansId = spans.known?.id;
+  let isNew = false;
   try {
-    const pushed = await new ArchivePusher(run.pusher, spans).push(source);
-    isPushed = true;
-    return pushed;
+    pushed = await findUnchanged(options, run, name, spans, source);
+    if (pushed === undefined) {
+      pushed = await new ArchivePusher(run.pusher, spans).push(source);
+      isNew = true;
+    }
   } finally {
-    await (isPushed ? spans.publish() : spans.discard());
+    if (isNew) spansId = await spans.publish();
+    else await spans.discard();
   }
+  for (const [pack] of pushed.use.entries()) run.usedPacks.add(pack);
+  if (spansId !== undefined) run.known.note(name, spansId, pushed);
+  return pushed;
+}
+
+/** One archive in so many, drawn by lot, goes by as if nothing were known of it as a whole: see ArchiveSpans. */
+const recognisedAnewEvery = 32;
+
+/** How the newest snapshot holds an archive, if it is byte for byte the same and all of it may be named again. */
+async function findUnchanged(
+  { session, signal, counters }: PushOptions,
+  run: PushRun,
+  name: string,
+  spans: ArchiveSpans,
+  { file }: ByteSource,
+): Promise<PushedArchive | undefined> {
+  const { known } = spans;
+  if (file === undefined || known === undefined || run.healer !== undefined) return undefined;
+  const pushed = run.known.find(name, known.id);
+  if (pushed === undefined || pushed.recipe.lengthBytes !== file.sizeBytes) return undefined;
+  const { randomBytes } = session.environment;
+  if ((randomBytes(1)[0] ?? 0) % recognisedAnewEvery === 0) return undefined;
+  const used = pushed.use.entries();
+  const packs = used.map(([pack]) => pack);
+  const { present } = run.lease.status;
+  if (!packs.every((pack) => present.has(pack)) || run.halfDead.hasAny(packs)) return undefined;
+  const onBytes = (bytes: number): void => {
+    counters.readBytes += bytes;
+  };
+  if (!(await isSameFile(file, known, { crypto: session.crypto, signal, randomBytes, onBytes }))) return undefined;
+  await file.checkUnchanged();
+  for (const [pack, bytes] of used) run.usage.add(pack, bytes);
+  counters.chunks += pushed.chunks;
+  return pushed;
 }
 
 async function heal(options: PushOptions, run: PushRun): Promise<void> {
@@ -285,7 +333,7 @@ async function publish(options: PushOptions, run: PushRun, archives: readonly Sn
     complete: summary.complete,
     previousSha256: status.head?.sha256 ?? new Uint8Array(32),
     origin: options.origin,
-    packs: PackRanges.fromNumbers(run.pusher.usedPacks),
+    packs: PackRanges.fromNumbers(run.usedPacks),
   };
   const record = {
     createdAtMs: environment.nowMs(),
@@ -301,6 +349,7 @@ async function publish(options: PushOptions, run: PushRun, archives: readonly Sn
     throw new FallbackError('TRUST_FORK', `The store took snapshot ${head.number}, and calls it ${snapshot.number}.`);
   }
   await keepUsage(options, run, sha256);
+  await run.known.save(sha256, environment.randomBytes);
   await run.spans.keepOnly(archives.map(({ name }) => name));
   return {
     snapshot,

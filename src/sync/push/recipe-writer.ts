@@ -4,6 +4,7 @@ import { ByteWriter } from '../../bytes/byte-writer.ts';
 import type { CutSizes } from '../../chunker/chunker.ts';
 import { encodeRuns, type Recipe, type Run } from '../../format/recipe.ts';
 import type { ChunkSink } from './chunk-sink.ts';
+import type { PackUsage } from './pack-usage.ts';
 
 /** Recipes and catalogues change in few places: small chunks keep a night's share of them small. */
 export const metadataSizes: CutSizes = { minimumBytes: 256, averageBytes: 1024, maximumBytes: 8192 };
@@ -14,15 +15,15 @@ type CutBytes = (bytes: Uint8Array, sizes: CutSizes) => Uint32Array;
 
 /** Joins neighbouring chunks into runs. */
 export class RunJoiner {
-  readonly #usedPacks: Set<number>;
+  readonly #use: PackUsage;
   #pack = 0;
   #first = 0;
   #count = 0;
   #bytes = 0;
 
-  /** @param usedPacks gathers every pack that a run names. */
-  constructor(usedPacks: Set<number>) {
-    this.#usedPacks = usedPacks;
+  /** @param use is told of every pack that a run names, and how much of it. */
+  constructor(use: PackUsage) {
+    this.#use = use;
   }
 
   /** Appends a chunk. @returns the run that it ended, if any. */
@@ -45,7 +46,7 @@ export class RunJoiner {
     if (this.#count === 0) return undefined;
     const run = { pack: this.#pack, first: this.#first, count: this.#count, bytes: this.#bytes };
     this.#count = 0;
-    this.#usedPacks.add(this.#pack);
+    this.#use.add(this.#pack, this.#bytes);
     return run;
   }
 }
@@ -93,19 +94,19 @@ export class MetadataWriter {
 export class RecipeWriter {
   readonly #sink: ChunkSink;
   readonly #cutBytes: CutBytes;
-  readonly #usedPacks: Set<number>;
+  readonly #use: PackUsage;
   readonly #joiner: RunJoiner;
   #runs: Run[] = [];
   #nested: { readonly writer: MetadataWriter; readonly joiner: RunJoiner; readonly runs: Run[] } | undefined;
   #previousPack = 0;
   #lengthBytes = 0;
 
-  /** @param usedPacks gathers every pack that the recipe needs. */
-  constructor(sink: ChunkSink, cutBytes: CutBytes, usedPacks: Set<number>) {
+  /** @param use is told of every pack that the recipe needs. */
+  constructor(sink: ChunkSink, cutBytes: CutBytes, use: PackUsage) {
     this.#sink = sink;
     this.#cutBytes = cutBytes;
-    this.#usedPacks = usedPacks;
-    this.#joiner = new RunJoiner(usedPacks);
+    this.#use = use;
+    this.#joiner = new RunJoiner(use);
   }
 
   /** Appends a chunk; `flush` is to be awaited now and then. */
@@ -141,7 +142,7 @@ export class RecipeWriter {
   }
 
   #startNested(): { writer: MetadataWriter; joiner: RunJoiner; runs: Run[] } {
-    const joiner = new RunJoiner(this.#usedPacks);
+    const joiner = new RunJoiner(this.#use);
     const runs: Run[] = [];
     const writer = new MetadataWriter(this.#sink, this.#cutBytes, (pack, position, bytes) => {
       const ended = joiner.append(pack, position, bytes);

@@ -9,13 +9,23 @@ import { type OpenedPackContents, ReadPack } from '../read/read-pack.ts';
 import { FileDigests, type FileDigestTask } from './file-digests.ts';
 import { type PackSource, PackSourceReader } from './pack-source.ts';
 import { type PlaceDamage, type PlaceTask, placeRuns } from './place-pack.ts';
+import { type RecogniseTask, SpanRecogniser } from './recognise-spans.ts';
 
 /** Keys as a worker gets them: raw bytes. */
 export interface WorkerKeys {
   readonly repositoryId: RepositoryId;
   readonly pack: Uint8Array;
   readonly chunkId: Uint8Array;
+  readonly spanTag: Uint8Array;
 }
+
+/** A repository's keys for workers. */
+export const workerKeys = ({ repositoryId, pack, chunkId, spanTag }: RepositoryKeys): WorkerKeys => ({
+  repositoryId,
+  pack,
+  chunkId: new Uint8Array(chunkId.export()),
+  spanTag: new Uint8Array(spanTag.export()),
+});
 
 /** Ids of the chunks of one window, written to `ids` (32 bytes each). */
 export interface IdsTask {
@@ -64,7 +74,7 @@ export interface OpenTask {
   readonly checkIds: boolean;
 }
 
-export type CryptoTask = IdsTask | DigestTask | SealTask | OpenTask | PlaceTask | FileDigestTask;
+export type CryptoTask = IdsTask | DigestTask | SealTask | OpenTask | PlaceTask | FileDigestTask | RecogniseTask;
 export type CryptoResult<Task extends CryptoTask> = Task extends IdsTask
   ? undefined
   : Task extends DigestTask | FileDigestTask
@@ -73,7 +83,9 @@ export type CryptoResult<Task extends CryptoTask> = Task extends IdsTask
       ? SealedPackFile
       : Task extends PlaceTask
         ? PlaceDamage[]
-        : OpenedPackContents;
+        : Task extends RecogniseTask
+          ? boolean
+          : OpenedPackContents;
 
 /** Runs tasks with one repository's keys. */
 export class CryptoTasks {
@@ -81,9 +93,11 @@ export class CryptoTasks {
   readonly #digests = new Map<number, Hash>();
   readonly #sources = new PackSourceReader();
   readonly #fileDigests = new FileDigests();
+  readonly #recogniser: SpanRecogniser;
 
   constructor(keys: WorkerKeys) {
     this.#keys = { repositoryId: keys.repositoryId, pack: keys.pack, chunkId: createSecretKey(keys.chunkId) };
+    this.#recogniser = new SpanRecogniser({ spanTag: createSecretKey(keys.spanTag) });
   }
 
   run<Task extends CryptoTask>(task: Task): CryptoResult<Task>;
@@ -101,6 +115,8 @@ export class CryptoTasks {
         return this.#place(task);
       case 'file-digest':
         return this.#fileDigests.run(task);
+      case 'recognise':
+        return this.#recogniser.run(task);
     }
   }
 

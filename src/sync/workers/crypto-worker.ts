@@ -10,7 +10,7 @@ const tasks = new CryptoTasks(workerData as WorkerKeys);
 
 /** The large memory of a result: it is handed over, not copied. */
 function ownedBuffers(result: CryptoResult<CryptoTask>): ArrayBuffer[] {
-  if (result === undefined) return [];
+  if (typeof result !== 'object') return [];
   const owned = 'parts' in result ? result.parts : 'contents' in result ? [result.contents] : [];
   return owned.filter(isTransferable).map(({ buffer }) => buffer);
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { RepositoryReader } from '../../../src/store/repository-store.ts';
 import type { RepositorySession } from '../../../src/sync/repository-session.ts';
 import { findArchive, findSnapshot } from '../../../src/sync/snapshots.ts';
-import { CryptoTasks } from '../../../src/sync/workers/crypto-tasks.ts';
+import { CryptoTasks, workerKeys } from '../../../src/sync/workers/crypto-tasks.ts';
 import type { CryptoRunner } from '../../../src/sync/workers/worker-pool.ts';
 import { buildTar, type TarFormat, type TarMember } from '../../../src/tar/tar-writer.ts';
 import { type ClientFixture, makeMemoryRepository, pushBytes, withSession } from '../../support/client-fixture.ts';
@@ -68,8 +68,7 @@ export async function withQuickSession<Store extends RepositoryReader, Result>(
   work: (session: RepositorySession<Store>) => Promise<Result>,
 ): Promise<Result> {
   return await withSession(repository, secret, async (session) => {
-    const { repositoryId, pack, chunkId } = session.keys;
-    const tasks = new CryptoTasks({ repositoryId, pack, chunkId: new Uint8Array(chunkId.export()) });
+    const tasks = new CryptoTasks(workerKeys(session.keys));
     const crypto: CryptoRunner = { run: async (task) => tasks.run(task), close: async () => undefined };
     return await work({ ...session, crypto });
   });

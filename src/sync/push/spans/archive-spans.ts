@@ -15,7 +15,8 @@ const anewEvery = 32;
 
 /** The spans of one archive. */
 export class ArchiveSpans implements SpanMemory {
-  readonly #known: SpanFile | undefined;
+  /** As the last push left them. */
+  readonly known: SpanFile | undefined;
   readonly #writer: SpanFileWriter;
   readonly #tagger: SpanTagger;
   readonly #anew: number;
@@ -30,24 +31,24 @@ export class ArchiveSpans implements SpanMemory {
   /** @param lot a random byte. */
   constructor(keys: SpanKeys, known: SpanFile | undefined, writer: SpanFileWriter, lot: number) {
     this.#anew = lot % anewEvery;
-    this.#known = known;
+    this.known = known;
     this.#writer = writer;
     this.#tagger = new SpanTagger(keys.spanTag);
   }
 
   get isEmpty(): boolean {
-    return this.#known === undefined;
+    return this.known === undefined;
   }
 
   expected(): KnownSpan | undefined {
     if (Math.floor(this.#next / blockSpans) % anewEvery === this.#anew) return undefined;
-    return this.#known?.span(this.#next);
+    return this.known?.span(this.#next);
   }
 
   pass(bytes: Uint8Array): Uint8Array | undefined {
     this.#tagger.update(bytes);
     const tag = this.#tagger.end();
-    const wanted = this.#known?.span(this.#next)?.tag;
+    const wanted = this.known?.span(this.#next)?.tag;
     if (wanted === undefined || !equalBytes(tag, wanted)) return undefined;
     this.#next++;
     return tag;
@@ -59,7 +60,7 @@ export class ArchiveSpans implements SpanMemory {
 
   end(): Uint8Array {
     const tag = this.#tagger.end();
-    this.#next = (this.#known?.find(tag) ?? this.#next) + 1;
+    this.#next = (this.known?.find(tag) ?? this.#next) + 1;
     return tag;
   }
 
@@ -97,15 +98,15 @@ export class ArchiveSpans implements SpanMemory {
     return { tag, lengths, kinds: this.#kinds.subarray(0, count), ids: this.#ids.subarray(0, count * chunkIdBytes) };
   }
 
-  /** The archive went by to its end: the next push knows it as it is now. */
-  async publish(): Promise<void> {
-    await this.#known?.close();
-    await this.#writer.publish();
+  /** The archive went by to its end: the next push knows it as it is now. @returns the id of the file of spans, if there is one. */
+  async publish(): Promise<Uint8Array | undefined> {
+    await this.known?.close();
+    return await this.#writer.publish();
   }
 
   /** It did not: the next push knows what this one knew. */
   async discard(): Promise<void> {
-    await this.#known?.close();
+    await this.known?.close();
     await this.#writer.discard();
   }
 }

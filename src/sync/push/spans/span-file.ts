@@ -1,9 +1,9 @@
 // The file of one archive's spans, beside the index. A cache: deleted, cut short or damaged, everything is cut and hashed anew, and since
 // all of it is sealed, a damaged one is never believed.
 //
-//     0   "FBSP"   4 version=1   5 zeros (3)   8 repository id (16)
+//     0   "FBSP"   4 version=2   5 zeros (3)   8 repository id (16)
 //     24  blocks of 32 spans, each sealed
-//     ... the table, sealed: varint spans | for each block varint sealed length | the spans' tags (16 each)
+//     ... the table, sealed: varint spans | for each block varint sealed length | the spans' tags (16 each) | varint length of each
 //     -8  u32 sealed length of the table | u32 spans
 import { readSync } from 'node:fs';
 import { type FileHandle, open as openFile, rename, unlink } from 'node:fs/promises';
@@ -23,11 +23,14 @@ const endBytes = 8;
 const sealedBlockBytesMax = 4 * 1024 * 1024;
 const flushBytes = 256 * 1024;
 
+/** What tells one file of spans from all others: the nonce of its table's seal. */
+export const spanFileIdBytes = 24;
+
 /** The keys that it takes. */
 export type SpanKeys = Pick<RepositoryKeys, 'repositoryId' | 'spanTag' | 'spanMemory'>;
 
 const headOf = ({ repositoryId }: SpanKeys): Uint8Array =>
-  new ByteWriter(headBytes).bytes(Buffer.from('FBSP')).u8(1).zeros(3).bytes(idBytes(repositoryId)).finish();
+  new ByteWriter(headBytes).bytes(Buffer.from('FBSP')).u8(2).zeros(3).bytes(idBytes(repositoryId)).finish();
 
 /** What a sealed part is bound to: the head, and its number; the table has that behind the last block's. */
 const partOf = (keys: SpanKeys, number: number): Uint8Array =>
@@ -37,7 +40,11 @@ const partOf = (keys: SpanKeys, number: number): Uint8Array =>
 export class SpanFile {
   readonly #file: FileHandle;
   readonly #keys: SpanKeys;
-  readonly #tags: Uint8Array;
+  readonly id: Uint8Array;
+  /** Of all spans, 16 bytes each. */
+  readonly tags: Uint8Array;
+  /** Of all spans, in bytes. */
+  readonly lengths: Uint32Array;
   /** Where each block begins, and the last one ends. */
   readonly #blockStarts: Float64Array;
   /** Open addressing by a tag's first bytes: entry + 1, or 0. */
@@ -45,10 +52,12 @@ export class SpanFile {
   #block = -1;
   #spans: readonly TaggedSpan[] = [];
 
-  private constructor(file: FileHandle, keys: SpanKeys, tags: Uint8Array, blockStarts: Float64Array) {
+  private constructor(file: FileHandle, keys: SpanKeys, { id, tags, lengths, blockStarts }: Table) {
     this.#file = file;
     this.#keys = keys;
-    this.#tags = tags;
+    this.id = id;
+    this.tags = tags;
+    this.lengths = lengths;
     this.#blockStarts = blockStarts;
     const count = tags.byteLength / spanTagBytes;
     this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(count * 2 + 2)));
@@ -66,8 +75,7 @@ export class SpanFile {
     if (file === undefined) return undefined;
     try {
       const { size } = await file.stat();
-      const { tags, blockStarts } = await readTable(file, size, keys);
-      return new SpanFile(file, keys, tags, blockStarts);
+      return new SpanFile(file, keys, await readTable(file, size, keys));
     } catch {
       await file.close();
       return undefined;
@@ -75,7 +83,7 @@ export class SpanFile {
   }
 
   get count(): number {
-    return this.#tags.byteLength / spanTagBytes;
+    return this.lengths.length;
   }
 
   /** The slot of a tag, or the free one where it belongs. */
@@ -84,7 +92,7 @@ export class SpanFile {
     const view = new DataView(tag.buffer, tag.byteOffset, spanTagBytes);
     for (let slot = view.getUint32(0) & mask; ; slot = (slot + 1) & mask) {
       const entry = this.#slots[slot] ?? 0;
-      if (entry === 0 || equalBytes(this.#tags.subarray((entry - 1) * spanTagBytes, entry * spanTagBytes), tag)) {
+      if (entry === 0 || equalBytes(this.tags.subarray((entry - 1) * spanTagBytes, entry * spanTagBytes), tag)) {
         return slot;
       }
     }
@@ -123,11 +131,14 @@ export class SpanFile {
   }
 }
 
-async function readTable(
-  file: FileHandle,
-  sizeBytes: number,
-  keys: SpanKeys,
-): Promise<{ tags: Uint8Array; blockStarts: Float64Array }> {
+interface Table {
+  readonly id: Uint8Array;
+  readonly tags: Uint8Array;
+  readonly lengths: Uint32Array;
+  readonly blockStarts: Float64Array;
+}
+
+async function readTable(file: FileHandle, sizeBytes: number, keys: SpanKeys): Promise<Table> {
   const head = await readAt(file, 0, headBytes);
   const end = new ByteReader(await readAt(file, sizeBytes - endBytes, endBytes), 'file of remembered spans');
   const tableBytes = end.u32();
@@ -147,8 +158,10 @@ async function readTable(
     blockStarts[block + 1] = (blockStarts[block] ?? 0) + reader.varint(sealedBlockBytesMax);
   }
   const tags = new Uint8Array(reader.bytes(count * spanTagBytes));
+  const lengths = new Uint32Array(count);
+  for (let span = 0; span < count; span++) lengths[span] = reader.varint(2 ** 32 - 1);
   reader.end();
-  return { tags, blockStarts };
+  return { id: sealed.slice(0, spanFileIdBytes), tags, lengths, blockStarts };
 }
 
 async function readAt(file: FileHandle, at: number, bytes: number): Promise<Uint8Array> {
@@ -163,6 +176,7 @@ export class SpanFileWriter {
   readonly #keys: SpanKeys;
   readonly #randomBytes: RandomBytes;
   readonly #tags = new ByteWriter(1024);
+  readonly #lengths = new ByteWriter(256);
   readonly #blockBytes: number[] = [];
   #count = 0;
   #block = new ByteWriter(32 * 1024);
@@ -188,6 +202,7 @@ export class SpanFileWriter {
     if (this.#hasFailed || this.#count === spansMax) return;
     encodeSpan(this.#block, span);
     this.#tags.bytes(span.tag);
+    this.#lengths.varint(span.lengths.reduce((sum, length) => sum + length, 0));
     this.#count++;
     if (this.#count % blockSpans === 0) this.#endBlock();
   }
@@ -215,19 +230,25 @@ export class SpanFileWriter {
     }
   }
 
-  /** Ends the file and gives it its name. */
-  async publish(): Promise<void> {
+  /** Ends the file and gives it its name. @returns its id, unless it could not be written. */
+  async publish(): Promise<Uint8Array | undefined> {
     if (this.#count % blockSpans !== 0) this.#endBlock();
     const table = new ByteWriter(64 + this.#tags.length).varint(this.#count);
     for (const bytes of this.#blockBytes) table.varint(bytes);
-    table.bytes(this.#tags.finish());
+    table.bytes(this.#tags.finish()).bytes(this.#lengths.finish());
     const part = partOf(this.#keys, this.#blockBytes.length);
     const sealed = seal(this.#keys.spanMemory, part, table.finish(), this.#randomBytes);
     this.#pending.push(sealed, new ByteWriter(endBytes).u32(sealed.byteLength).u32(this.#count).finish());
     await this.flush(true);
     await this.#close();
-    if (this.#hasFailed) await this.discard();
-    else await rename(this.#partial, this.#path).catch(() => undefined);
+    if (!this.#hasFailed) {
+      await rename(this.#partial, this.#path).catch(() => {
+        this.#hasFailed = true;
+      });
+    }
+    if (!this.#hasFailed) return sealed.slice(0, spanFileIdBytes);
+    await this.discard();
+    return undefined;
   }
 
   /** Forgets it; what was remembered before stays. */
