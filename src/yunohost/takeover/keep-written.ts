@@ -1,12 +1,15 @@
 // What people wrote in homes and in the multimedia folder while a part of the system was missing. YunoHost's restore copies the
-// snapshot's files over homes, and replaces the multimedia folder whole: so what is newer stands aside meanwhile.
-import { chmod, chown, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+// snapshot's files over homes, and replaces the multimedia folder whole: so what is newer stands aside meanwhile. Homes belong to
+// people, who may put a link in a folder's place at any moment: every folder is held open, and what is in it is reached through that.
+import { constants } from 'node:fs';
+import { chmod, chown, type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { systemErrorCode, withFsErrors } from '../../fs/map-fs-error.ts';
 import { type TakeoverHost, tell } from './takeover-host.ts';
 
 /** In the folder of homes, so that nothing is copied; no home's name begins with a dot. */
 const asideName = '.fallback-written';
+const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 const partFolders: Readonly<Record<string, (homes: readonly string[]) => readonly string[]>> = {
   data_home: (homes) => homes,
@@ -15,8 +18,7 @@ const partFolders: Readonly<Record<string, (homes: readonly string[]) => readonl
 
 /** Puts back what a try that was cut off left aside. */
 export async function bringBackWritten({ yunohost }: TakeoverHost): Promise<void> {
-  const root = yunohost.paths.homes;
-  await withFsErrors('put files of homes back', () => putBack(join(root, asideName), root));
+  await withFsErrors('put files of homes back', () => putBack(yunohost.paths.homes));
 }
 
 /**
@@ -31,62 +33,102 @@ export async function keepWritten<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   const root = host.yunohost.paths.homes;
-  const aside = join(root, asideName);
   await bringBackWritten(host);
-  return await withFsErrors('keep files that were written since the takeover', async () => {
-    const names = parts.flatMap((part) => partFolders[part]?.(homes) ?? []);
-    await mkdir(aside, { mode: 0o700 });
-    try {
-      let count = 0;
-      for (const name of names) count += await moveWritten(join(root, name), join(aside, name), sinceMs);
-      if (count > 0) tell(host, `${count} files that were written since the takeover stay as they are`);
-      return await work();
-    } finally {
-      await putBack(aside, root);
-    }
-  });
+  const names = parts.flatMap((part) => partFolders[part]?.(homes) ?? []);
+  try {
+    const count = await withFsErrors('keep files that were written since the takeover', () =>
+      moveWritten(root, names, sinceMs),
+    );
+    if (count > 0) tell(host, `${count} files that were written since the takeover stay as they are`);
+    return await work();
+  } finally {
+    await bringBackWritten(host);
+  }
 }
 
-/** Moves what is newer out of a folder, into one like it. @returns how many files. */
-async function moveWritten(folder: string, aside: string, sinceMs: number): Promise<number> {
-  const facts = await lstat(folder).catch(() => undefined);
-  if (facts?.isDirectory() !== true) return 0;
-  let count = 0;
+/** Runs `work` on a folder that is held open; undefined when it is not there, or is no folder. */
+async function inFolder<Result>(
+  path: string,
+  work: (folder: string, handle: FileHandle) => Promise<Result>,
+): Promise<Result | undefined> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, folderFlags);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemErrorCode(error) ?? '')) return undefined;
+    throw error;
+  }
+  try {
+    return await work(`/proc/self/fd/${handle.fd}`, handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Moves what is newer out of folders of `root`. @returns how many files. */
+async function moveWritten(root: string, names: readonly string[], sinceMs: number): Promise<number> {
+  const aside = join(root, asideName);
   await mkdir(aside, { mode: 0o700 });
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) count += await moveWritten(path, join(aside, entry.name), sinceMs);
-    // The time of change: programs may set the other one to anything.
-    else if ((await lstat(path)).ctimeMs > sinceMs) {
-      await rename(path, join(aside, entry.name));
-      count++;
-    }
-  }
-  if (count === 0) await rmdir(aside);
-  else {
-    await chown(aside, facts.uid, facts.gid);
-    await chmod(aside, facts.mode & 0o7777);
-  }
+  let count = 0;
+  for (const name of names) count += await moveFrom(join(root, name), join(aside, name), sinceMs);
   return count;
 }
 
-/** Moves all of it back, over what came meanwhile. */
-async function putBack(aside: string, folder: string): Promise<void> {
-  const entries = await readdir(aside, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-  for (const entry of entries) {
-    const [from, to] = [join(aside, entry.name), join(folder, entry.name)];
-    const there = await lstat(to).catch(() => undefined);
-    if (entry.isDirectory() && there?.isDirectory() === true) await putBack(from, to);
-    else {
-      // A file where a folder was, or the other way round: what people made since is the newer one.
-      if (there !== undefined && entry.isDirectory() !== there.isDirectory()) await rm(to, { recursive: true });
-      await rename(from, to);
+/** Moves what is newer out of a folder, into one like it. @returns how many files. */
+async function moveFrom(path: string, aside: string, sinceMs: number): Promise<number> {
+  const moved = await inFolder(path, async (folder, handle) => {
+    let count = 0;
+    await mkdir(aside, { mode: 0o700 });
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const [from, to] = [join(folder, entry.name), join(aside, entry.name)];
+      if (entry.isDirectory()) count += await moveFrom(from, to, sinceMs);
+      else if (await moveIfNewer(from, to, sinceMs)) count++;
     }
-  }
-  await rmdir(aside).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
+    if (count === 0) await rmdir(aside);
+    else {
+      const { uid, gid, mode } = await handle.stat();
+      await chown(aside, uid, gid);
+      await chmod(aside, mode & 0o7777);
+    }
+    return count;
   });
+  return moved ?? 0;
+}
+
+/** By the time of change: programs may set the other one to anything. What its owner removes meanwhile is gone. */
+async function moveIfNewer(from: string, to: string, sinceMs: number): Promise<boolean> {
+  try {
+    if ((await lstat(from)).ctimeMs <= sinceMs) return false;
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function putBack(root: string): Promise<void> {
+  await inFolder(join(root, asideName), async (aside) => await putBackInto(root, aside));
+  await rmdir(join(root, asideName)).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  });
+}
+
+/** Moves all of `aside` into a folder, over what came meanwhile. */
+async function putBackInto(folder: string, aside: string): Promise<void> {
+  for (const entry of await readdir(aside, { withFileTypes: true })) {
+    const [from, to] = [join(aside, entry.name), join(folder, entry.name)];
+    const isJoined =
+      entry.isDirectory() &&
+      (await inFolder(to, async (there) => {
+        await putBackInto(there, from);
+        await rmdir(from);
+        return true;
+      })) === true;
+    if (isJoined) continue;
+    // A file where a folder was, or the other way round: what people made since is the newer one.
+    const there = await lstat(to).catch(() => undefined);
+    if (there !== undefined && entry.isDirectory() !== there.isDirectory()) await rm(to, { recursive: true });
+    await rename(from, to);
+  }
 }
