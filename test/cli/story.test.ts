@@ -314,7 +314,10 @@ test('damage on the fallback server: found, named, exit code 4, and healed by th
   const listed = await box.run(['snapshots', ...st('main')]);
   assert.equal(listed.code, 4);
   assert.match(listed.stdout, /DAMAGED/);
+  const remembered = async (): Promise<boolean> => (await readdir(box.path('main'))).includes('index.archives');
+  assert.equal(await remembered(), true);
   assert.equal((await box.run(['check', ...st('main')])).code, 4);
+  assert.equal(await remembered(), false);
   const pushed = await box.run(['push', 'archives', ...st('main')]);
   assert.match(pushed.stdout, /healed +1 lost pack/);
   await box.ok(['check', '--read-data', ...st('main')]);

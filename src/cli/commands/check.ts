@@ -98,7 +98,7 @@ async function run(invocation: Invocation): Promise<number | undefined> {
   const { world, output, signal } = invocation;
   const percent = wantedPercent(invocation);
   const startedMs = world.monotonicMs();
-  return await withRepository(invocation, async ({ session }) => {
+  return await withRepository(invocation, async ({ session, state }) => {
     const [{ checkRepository }, { newCheckCounters }] = await Promise.all([
       import('../../sync/check/check-repository.ts'),
       import('../../sync/check/check-report.ts'),
@@ -116,6 +116,10 @@ async function run(invocation: Invocation): Promise<number | undefined> {
       progress.stop();
     }
     report(invocation, found, percent, world.monotonicMs() - startedMs);
+    if (found.problems.length > 0 && state !== undefined) {
+      const { forgetArchives } = await import('../../sync/push/known-archives.ts');
+      await forgetArchives(state.indexPath);
+    }
     return found.problems.length === 0 ? undefined : exitDamage;
   });
 }

@@ -28,7 +28,7 @@ const archivesAtOnce = 2;
 function interruptible(source: ByteSource, signal: AbortSignal): ByteSource {
   return {
     lengthBytes: source.lengthBytes,
-    ...(source.file === undefined ? {} : { file: source.file }),
+    file: source.file,
     read: async (into) => {
       signal.throwIfAborted();
       return await source.read(into);

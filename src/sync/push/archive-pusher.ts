@@ -37,7 +37,7 @@ class CatalogueCollector {
   constructor({ sink, chunker }: ArchivePusherContext, use: PackUsage) {
     const cutBytes = chunker.cutBytes.bind(chunker);
     this.#recipe = new RecipeWriter(sink, cutBytes, use);
-    this.#writer = new MetadataWriter(sink, cutBytes, (pack, position, bytes) =>
+    this.#writer = new MetadataWriter(sink, cutBytes, use, (pack, position, bytes) =>
       this.#recipe.append(pack, position, bytes),
     );
   }
@@ -187,7 +187,7 @@ export class ArchivePusher {
     for (let index = 0; index < cuts.count; index++) {
       const end = cuts.ends[index] ?? start;
       const kind = cuts.kinds[index] === 1 ? 1 : 0;
-      while (!sink.tryPlace(kind, words, index * 8, bytes, start, end, place)) await sink.makeRoom(kind);
+      while (!sink.tryPlace(this.#use, kind, words, index * 8, bytes, start, end, place)) await sink.makeRoom(kind);
       this.#recipe.append(place.pack, place.position, end - start);
       start = end;
     }

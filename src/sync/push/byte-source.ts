@@ -13,7 +13,7 @@ export interface ByteSource {
   /** Length in bytes, when it is known before (for the progress line only). */
   readonly lengthBytes: number | undefined;
   /** The file that these bytes are, when they are one, nothing of it read yet. */
-  readonly file?: FileBytes;
+  readonly file: FileBytes | undefined;
   /** Fills `into` as far as it can. @returns how many bytes; 0 only at the end. @throws ARCHIVE_UNREADABLE, ARCHIVE_CHANGED. */
   read(into: Uint8Array): Promise<number>;
   close(): Promise<void>;
@@ -88,6 +88,7 @@ class FileSource implements ByteSource {
 
 /** A source over any readable stream. */
 export class StreamSource implements ByteSource {
+  readonly file = undefined;
   readonly lengthBytes: number | undefined;
   readonly #name: string;
   readonly #stream: Readable;

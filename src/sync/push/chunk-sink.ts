@@ -12,8 +12,6 @@ export interface ChunkSinkParts {
   readonly packs: PackWriter;
   readonly healer: Healer | undefined;
   readonly halfDead: HalfDeadPacks;
-  /** Is told how much of which pack the archives use. */
-  readonly usage: PackUsage;
   readonly chunkIdKey: KeyObject;
 }
 
@@ -23,24 +21,24 @@ export class ChunkSink {
   readonly #packs: PackWriter;
   readonly #healer: Healer | undefined;
   readonly #halfDead: HalfDeadPacks;
-  readonly #usage: PackUsage;
   readonly #chunkIdKey: KeyObject;
 
-  constructor({ index, packs, healer, halfDead, usage, chunkIdKey }: ChunkSinkParts) {
+  constructor({ index, packs, healer, halfDead, chunkIdKey }: ChunkSinkParts) {
     this.#index = index;
     this.#packs = packs;
     this.#healer = healer;
     this.#halfDead = halfDead;
-    this.#usage = usage;
     this.#chunkIdKey = chunkIdKey;
   }
 
   /**
    * Finds a chunk's place or adds it, if that needs no waiting.
+   * @param use of the archive that it belongs to: a chunk that another one of this push used before is not counted again.
    * @param words 32-byte ids as 32-bit words; this chunk's begins at `word`. @param bytes hold its contents from `start` to `end`.
    * @returns false when `makeRoom` must be awaited first.
    */
   tryPlace(
+    use: PackUsage,
     kind: PackKind,
     words: Uint32Array,
     word: number,
@@ -57,7 +55,7 @@ export class ChunkSink {
       if (isResent) this.#halfDead.noteResent(kind, end - start);
       else this.#halfDead.noteNew(kind, end - start);
     }
-    if (this.#index.markUsed() || isResent) this.#usage.add(place.pack, end - start);
+    if (this.#index.markUsed() || isResent) use.add(place.pack, end - start);
     return true;
   }
 
@@ -67,11 +65,13 @@ export class ChunkSink {
   }
 
   /** Stores one chunk of metadata. */
-  async placeMetadata(contents: Uint8Array): Promise<ChunkPlace> {
+  async placeMetadata(use: PackUsage, contents: Uint8Array): Promise<ChunkPlace> {
     const words = idWords(new Uint8Array(chunkId(this.#chunkIdKey, contents)));
     const bytes = Buffer.from(contents.buffer, contents.byteOffset, contents.byteLength);
     const place: ChunkPlace = { pack: 0, position: 0 };
-    while (!this.tryPlace(metadataKind, words, 0, bytes, 0, bytes.byteLength, place)) await this.makeRoom(metadataKind);
+    while (!this.tryPlace(use, metadataKind, words, 0, bytes, 0, bytes.byteLength, place)) {
+      await this.makeRoom(metadataKind);
+    }
     return place;
   }
 }

@@ -28,6 +28,11 @@ export class PackUsage {
     this.#bytes.set(pack, pinnedBytes);
   }
 
+  /** Whether a pack is known here, be it that nothing of it was counted. */
+  has(pack: number): boolean {
+    return this.#bytes.has(pack);
+  }
+
   /** How much of a pack is used; 0 when nothing is. */
   of(pack: number): number {
     return this.#bytes.get(pack) ?? 0;

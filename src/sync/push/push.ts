@@ -1,4 +1,5 @@
 // A push, as a list of steps: lease, index, archives, packs, healing, snapshot. FORMAT.md, Write order: P1-P5.
+import { equalBytes } from '../../bytes/hex.ts';
 import { createChunker } from '../../chunker/create-chunker.ts';
 import { sealSnapshot } from '../../crypto/sealed-snapshot.ts';
 import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
@@ -13,14 +14,14 @@ import { checkFirstPack, checkTrust, seenIn } from '../trust.ts';
 import { ArchivePusher, type ArchivePusherContext } from './archive-pusher.ts';
 import type { ByteSource } from './byte-source.ts';
 import { ChunkSink } from './chunk-sink.ts';
+import { type Comparison, compareFile } from './compare-file.ts';
 import { CompressionLevel } from './compression-level.ts';
 import { type HalfDeadPacks, HalfDeadSearch } from './half-dead-packs.ts';
 import { Healer } from './healer.ts';
-import { KnownArchives, type PushedArchive } from './known-archives.ts';
+import { forgetArchives, type KnownArchive, KnownArchives, type PushedArchive } from './known-archives.ts';
 import { PackUsage, readUsage, writeUsage } from './pack-usage.ts';
 import { PackWriter } from './pack-writer.ts';
 import type { PushCounters } from './push-counters.ts';
-import { isSameFile } from './recognise-archive.ts';
 import type { ArchiveSpans } from './spans/archive-spans.ts';
 import { SpanFolder } from './spans/span-folder.ts';
 import { WindowPool } from './window-pool.ts';
@@ -91,6 +92,9 @@ interface PushRun {
   readonly pusher: ArchivePusherContext;
 }
 
+/** Failures that what is known of archives may be the cause of. */
+const suspectCodes: ReadonlySet<string> = new Set(['VERIFY_FAILED', 'PACKS_MISSING', 'FORMAT_INVALID', 'INTERNAL']);
+
 /**
  * Pushes archives as one snapshot: only chunks that the store lacks are sealed and sent.
  * @throws BUSY, FENCED, LEASE_LOST, ARCHIVE_UNREADABLE, ARCHIVE_CHANGED, PACKS_MISSING, VERIFY_FAILED, network and server errors;
@@ -114,6 +118,7 @@ export async function push(options: PushOptions): Promise<PushResult> {
     } catch (error) {
       // It may be what is remembered that is wrong: then it would be so in every push to come.
       if (isFallbackError(error, 'VERIFY_FAILED')) await run.spans.keepOnly([]);
+      if (isFallbackError(error) && suspectCodes.has(error.code)) await forgetArchives(options.indexPath);
       throw error;
     } finally {
       await run.packs.abort();
@@ -164,7 +169,6 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     packs,
     healer,
     halfDead,
-    usage,
     chunkIdKey: keys.chunkId,
   });
   return {
@@ -175,7 +179,11 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     usage,
     halfDead,
     spans: new SpanFolder(`${options.indexPath}.spans`, keys, environment.randomBytes),
-    known: await KnownArchives.load(`${options.indexPath}.archives`, keys, head?.sha256),
+    known: await KnownArchives.load(
+      options.indexPath,
+      keys,
+      head === undefined ? undefined : { snapshotSha256: head.sha256, programVersion: environment.programVersion },
+    ),
     usedPacks: new Set(),
     pusher: { chunker, windows: new WindowPool(chunker, windowBytes), crypto, sink, counters },
   };
@@ -259,53 +267,71 @@ async function pushOne(
 
 async function pushBytes(options: PushOptions, run: PushRun, name: string, source: ByteSource): Promise<PushedArchive> {
   const spans = await run.spans.open(name);
-  let pushed: PushedArchive | undefined;
-  let spansId = spans.known?.id;
-  let isNew = false;
-  try {
-    pushed = await findUnchanged(options, run, name, spans, source);
-    if (pushed === undefined) {
-      pushed = await new ArchivePusher(run.pusher, spans).push(source);
-      isNew = true;
-    }
-  } finally {
-    if (isNew) spansId = await spans.publish();
-    else await spans.discard();
+  const archive = await pushKnown(options, run, name, source, spans);
+  for (const [pack, bytes] of archive.use.entries()) {
+    run.usedPacks.add(pack);
+    run.usage.add(pack, bytes);
   }
-  for (const [pack] of pushed.use.entries()) run.usedPacks.add(pack);
-  if (spansId !== undefined) run.known.note(name, spansId, pushed);
-  return pushed;
+  return archive;
 }
 
-/** One archive in so many, drawn by lot, goes by as if nothing were known of it as a whole: see ArchiveSpans. */
-const recognisedAnewEvery = 32;
-
-/** How the newest snapshot holds an archive, if it is byte for byte the same and all of it may be named again. */
-async function findUnchanged(
-  { session, signal, counters }: PushOptions,
+/** Names an archive again that has not changed, or pushes its bytes; takes note of it for the next push. */
+async function pushKnown(
+  options: PushOptions,
   run: PushRun,
   name: string,
+  source: ByteSource,
   spans: ArchiveSpans,
+): Promise<PushedArchive> {
+  const before = spans.known === undefined ? undefined : run.known.find(name, spans.known.id);
+  let isPushed = false;
+  try {
+    const comparison = before === undefined ? 'other' : await compareWhole(options, run, before, source, spans);
+    if (before !== undefined && comparison === 'same') {
+      options.counters.chunks += before.pushed.chunks;
+      run.known.note(name, before);
+      return before.pushed;
+    }
+    const pushed = await new ArchivePusher(run.pusher, spans).push(source);
+    isPushed = true;
+    const spansId = await spans.publish();
+    const isAsBefore = before !== undefined && equalBytes(before.pushed.recipe.sha256, pushed.recipe.sha256);
+    const isEdited = comparison === 'edited' || (before?.isEdited === true && !isAsBefore);
+    if (spansId !== undefined) run.known.note(name, { spansId, isEdited, pushed });
+    return pushed;
+  } finally {
+    if (!isPushed) await spans.discard();
+  }
+}
+
+/** One archive in so many, drawn by lot, is cut and hashed as if nothing were known of it: what a fault put into what is known does not last. */
+const anewEvery = 32;
+
+/** Whether an archive is byte for byte what the newest snapshot holds, and all of that may be named again. */
+async function compareWhole(
+  { session, signal, counters }: PushOptions,
+  run: PushRun,
+  { isEdited, pushed }: KnownArchive,
   { file }: ByteSource,
-): Promise<PushedArchive | undefined> {
+  spans: ArchiveSpans,
+): Promise<Comparison> {
   const { known } = spans;
-  if (file === undefined || known === undefined || run.healer !== undefined) return undefined;
-  const pushed = run.known.find(name, known.id);
-  if (pushed === undefined || pushed.recipe.lengthBytes !== file.sizeBytes) return undefined;
+  if (file === undefined || known === undefined || pushed.recipe.lengthBytes !== file.sizeBytes) return 'other';
   const { randomBytes } = session.environment;
-  if ((randomBytes(1)[0] ?? 0) % recognisedAnewEvery === 0) return undefined;
-  const used = pushed.use.entries();
-  const packs = used.map(([pack]) => pack);
+  if ((randomBytes(1)[0] ?? 0) % anewEvery === 0) {
+    spans.cutAllAnew();
+    return 'other';
+  }
+  const packs = pushed.use.entries().map(([pack]) => pack);
   const { present } = run.lease.status;
-  if (!packs.every((pack) => present.has(pack)) || run.halfDead.hasAny(packs)) return undefined;
+  const mayBeNamed = run.healer === undefined && packs.every((pack) => present.has(pack));
+  if (isEdited || !mayBeNamed || run.halfDead.hasAny(packs)) return 'other';
   const onBytes = (bytes: number): void => {
     counters.readBytes += bytes;
   };
-  if (!(await isSameFile(file, known, { crypto: session.crypto, signal, randomBytes, onBytes }))) return undefined;
-  await file.checkUnchanged();
-  for (const [pack, bytes] of used) run.usage.add(pack, bytes);
-  counters.chunks += pushed.chunks;
-  return pushed;
+  const comparison = await compareFile(file, known, { crypto: session.crypto, signal, randomBytes, onBytes });
+  if (comparison === 'same') await file.checkUnchanged();
+  return comparison;
 }
 
 async function heal(options: PushOptions, run: PushRun): Promise<void> {
@@ -349,7 +375,8 @@ async function publish(options: PushOptions, run: PushRun, archives: readonly Sn
     throw new FallbackError('TRUST_FORK', `The store took snapshot ${head.number}, and calls it ${snapshot.number}.`);
   }
   await keepUsage(options, run, sha256);
-  await run.known.save(sha256, environment.randomBytes);
+  const { programVersion, randomBytes } = environment;
+  await run.known.save({ snapshotSha256: sha256, programVersion }, randomBytes);
   await run.spans.keepOnly(archives.map(({ name }) => name));
   return {
     snapshot,

@@ -21,7 +21,7 @@ export class RunJoiner {
   #count = 0;
   #bytes = 0;
 
-  /** @param use is told of every pack that a run names, and how much of it. */
+  /** @param use is told of every pack that a run names. */
   constructor(use: PackUsage) {
     this.#use = use;
   }
@@ -46,7 +46,7 @@ export class RunJoiner {
     if (this.#count === 0) return undefined;
     const run = { pack: this.#pack, first: this.#first, count: this.#count, bytes: this.#bytes };
     this.#count = 0;
-    this.#use.add(this.#pack, this.#bytes);
+    this.#use.add(this.#pack, 0);
     return run;
   }
 }
@@ -55,12 +55,19 @@ export class RunJoiner {
 export class MetadataWriter {
   readonly #sink: ChunkSink;
   readonly #cutBytes: CutBytes;
+  readonly #use: PackUsage;
   readonly #onChunk: (pack: number, position: number, bytes: number) => void;
   #pending = new ByteWriter(flushBytes);
 
-  constructor(sink: ChunkSink, cutBytes: CutBytes, onChunk: (pack: number, position: number, bytes: number) => void) {
+  constructor(
+    sink: ChunkSink,
+    cutBytes: CutBytes,
+    use: PackUsage,
+    onChunk: (pack: number, position: number, bytes: number) => void,
+  ) {
     this.#sink = sink;
     this.#cutBytes = cutBytes;
+    this.#use = use;
     this.#onChunk = onChunk;
   }
 
@@ -82,7 +89,7 @@ export class MetadataWriter {
     let start = 0;
     for (let index = 0; index < count; index++) {
       const end = ends[index] ?? bytes.byteLength;
-      const place = await this.#sink.placeMetadata(bytes.subarray(start, end));
+      const place = await this.#sink.placeMetadata(this.#use, bytes.subarray(start, end));
       this.#onChunk(place.pack, place.position, end - start);
       start = end;
     }
@@ -144,7 +151,7 @@ export class RecipeWriter {
   #startNested(): { writer: MetadataWriter; joiner: RunJoiner; runs: Run[] } {
     const joiner = new RunJoiner(this.#use);
     const runs: Run[] = [];
-    const writer = new MetadataWriter(this.#sink, this.#cutBytes, (pack, position, bytes) => {
+    const writer = new MetadataWriter(this.#sink, this.#cutBytes, this.#use, (pack, position, bytes) => {
       const ended = joiner.append(pack, position, bytes);
       if (ended !== undefined) runs.push(ended);
     });

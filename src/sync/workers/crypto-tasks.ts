@@ -6,10 +6,10 @@ import type { RepositoryKeys } from '../../crypto/key-hierarchy.ts';
 import { openPack, sealPack, verifySealedPack } from '../../crypto/sealed-pack.ts';
 import { parsePackNumber, type RepositoryId } from '../../format/ids.ts';
 import { type OpenedPackContents, ReadPack } from '../read/read-pack.ts';
+import { type CompareTask, SpanComparer } from './compare-spans.ts';
 import { FileDigests, type FileDigestTask } from './file-digests.ts';
 import { type PackSource, PackSourceReader } from './pack-source.ts';
 import { type PlaceDamage, type PlaceTask, placeRuns } from './place-pack.ts';
-import { type RecogniseTask, SpanRecogniser } from './recognise-spans.ts';
 
 /** Keys as a worker gets them: raw bytes. */
 export interface WorkerKeys {
@@ -74,7 +74,7 @@ export interface OpenTask {
   readonly checkIds: boolean;
 }
 
-export type CryptoTask = IdsTask | DigestTask | SealTask | OpenTask | PlaceTask | FileDigestTask | RecogniseTask;
+export type CryptoTask = IdsTask | DigestTask | SealTask | OpenTask | PlaceTask | FileDigestTask | CompareTask;
 export type CryptoResult<Task extends CryptoTask> = Task extends IdsTask
   ? undefined
   : Task extends DigestTask | FileDigestTask
@@ -83,7 +83,7 @@ export type CryptoResult<Task extends CryptoTask> = Task extends IdsTask
       ? SealedPackFile
       : Task extends PlaceTask
         ? PlaceDamage[]
-        : Task extends RecogniseTask
+        : Task extends CompareTask
           ? boolean
           : OpenedPackContents;
 
@@ -93,11 +93,11 @@ export class CryptoTasks {
   readonly #digests = new Map<number, Hash>();
   readonly #sources = new PackSourceReader();
   readonly #fileDigests = new FileDigests();
-  readonly #recogniser: SpanRecogniser;
+  readonly #comparer: SpanComparer;
 
   constructor(keys: WorkerKeys) {
     this.#keys = { repositoryId: keys.repositoryId, pack: keys.pack, chunkId: createSecretKey(keys.chunkId) };
-    this.#recogniser = new SpanRecogniser({ spanTag: createSecretKey(keys.spanTag) });
+    this.#comparer = new SpanComparer({ spanTag: createSecretKey(keys.spanTag) });
   }
 
   run<Task extends CryptoTask>(task: Task): CryptoResult<Task>;
@@ -115,8 +115,8 @@ export class CryptoTasks {
         return this.#place(task);
       case 'file-digest':
         return this.#fileDigests.run(task);
-      case 'recognise':
-        return this.#recogniser.run(task);
+      case 'compare':
+        return this.#comparer.run(task);
     }
   }
 

@@ -46,7 +46,7 @@ export interface CryptoRunner {
 }
 
 /** Relative cost of a byte, by task: sealing compresses. */
-const weights = { ids: 1, digest: 0.7, seal: 6, open: 3, place: 4, 'file-digest': 0, recognise: 0.4 } as const;
+const weights = { ids: 1, digest: 0.7, seal: 6, open: 3, place: 4, 'file-digest': 0, compare: 0.4 } as const;
 
 function bytesOf(task: CryptoTask): number {
   switch (task.kind) {
@@ -61,7 +61,7 @@ function bytesOf(task: CryptoTask): number {
       return sourceBytes(task.source);
     case 'file-digest':
       return 0;
-    case 'recognise':
+    case 'compare':
       return task.lengths.reduce((sum, length) => sum + length, 0);
   }
 }

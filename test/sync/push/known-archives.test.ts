@@ -4,12 +4,17 @@ import { randomInt } from 'node:crypto';
 import { readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { deriveRepositoryKeys } from '../../../src/crypto/key-hierarchy.ts';
+import { SpanTagger } from '../../../src/crypto/span-tag.ts';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { parseRepositoryId } from '../../../src/format/ids.ts';
 import type { RepositoryWriter } from '../../../src/store/repository-store.ts';
 import { openFileSource } from '../../../src/sync/push/byte-source.ts';
+import { compareFile } from '../../../src/sync/push/compare-file.ts';
 import type { PushOptions } from '../../../src/sync/push/push.ts';
+import { SpanFile, SpanFileWriter } from '../../../src/sync/push/spans/span-file.ts';
 import type { RepositorySession } from '../../../src/sync/repository-session.ts';
-import type { CryptoTask } from '../../../src/sync/workers/crypto-tasks.ts';
+import { type CryptoTask, CryptoTasks, type IdsTask, workerKeys } from '../../../src/sync/workers/crypto-tasks.ts';
 import type { CryptoRunner } from '../../../src/sync/workers/worker-pool.ts';
 import { type ClientFixture, makeMemoryRepository, pushBytes, withSession } from '../../support/client-fixture.ts';
 import { restoreBytes } from '../../support/restore-bytes.ts';
@@ -22,9 +27,17 @@ const system = tarOf({ 'b.sql': sqlText(20_000, 5) });
 interface Pushed {
   readonly newBytes: number;
   readonly readBytes: number;
+  /** Contents of chunks whose ids were computed. */
+  readonly hashedBytes: number;
   readonly recipes: unknown;
   /** How many tasks of each kind the workers had. */
   readonly tasks: Readonly<Partial<Record<CryptoTask['kind'], number>>>;
+}
+
+function hashedBy({ ends, known }: IdsTask): number {
+  let bytes = 0;
+  for (const [index, end] of ends.entries()) if (known?.[index] !== 1) bytes += end - (ends[index - 1] ?? 0);
+  return bytes;
 }
 
 /** A main server with files, and a repository to push them to. */
@@ -51,10 +64,12 @@ class Main {
 
   async push(overrides: Partial<PushOptions> = {}): Promise<Pushed> {
     const tasks: Partial<Record<CryptoTask['kind'], number>> = {};
+    let hashedBytes = 0;
     return await this.withSession(async (session) => {
       const crypto: CryptoRunner = {
         run: async (task, affinity) => {
           tasks[task.kind] = (tasks[task.kind] ?? 0) + 1;
+          if (task.kind === 'ids') hashedBytes += hashedBy(task);
           this.onTask(task);
           return await session.crypto.run(task, affinity);
         },
@@ -77,7 +92,8 @@ class Main {
         },
       );
       const recipes = pushed.archives.map(({ recipe, catalogue }) => ({ recipe, catalogue }));
-      return { newBytes: counters.newBytes - counters.resentBytes, readBytes: counters.readBytes, recipes, tasks };
+      const newBytes = counters.newBytes - counters.resentBytes;
+      return { newBytes, readBytes: counters.readBytes, hashedBytes, recipes, tasks };
     });
   }
 
@@ -197,7 +213,7 @@ test('a file that changes while it is compared stops the push, as one that chang
   await inMain(async (main) => {
     await main.push();
     main.onTask = ({ kind }) => {
-      if (kind === 'recognise') utimesSync(join(main.folder, 'app.tar'), new Date(), new Date(Date.now() + 5000));
+      if (kind === 'compare') utimesSync(join(main.folder, 'app.tar'), new Date(), new Date(Date.now() + 5000));
     };
     await assert.rejects(main.push(), (error) => isFallbackError(error, 'ARCHIVE_CHANGED'));
     main.onTask = () => undefined;
@@ -211,7 +227,7 @@ test('a push that is stopped while it compares says so', async () => {
     await main.push();
     const stop = new AbortController();
     main.onTask = ({ kind }) => {
-      if (kind === 'recognise') stop.abort(new Error('stopped'));
+      if (kind === 'compare') stop.abort(new Error('stopped'));
     };
     await assert.rejects(main.push({ signal: stop.signal }), /stopped/);
   });
@@ -246,7 +262,7 @@ test('a record that is damaged, cut short or another repository’s is worth not
   });
 });
 
-test('drawn by lot, an archive goes by as if nothing were known of it as a whole', async () => {
+test('drawn by lot, all of an archive is cut and hashed as if nothing were known of it', async () => {
   await inMain(async (main) => {
     const first = await main.push();
     for (const [lot, known] of [
@@ -258,7 +274,54 @@ test('drawn by lot, an archive goes by as if nothing were known of it as a whole
       main.lot = lot;
       const pushed = await main.push();
       assert.equal(isRecognised(pushed), known, `lot ${lot}`);
+      assert.equal(pushed.hashedBytes, known ? 0 : app.byteLength + system.byteLength);
       assert.deepEqual(pushed.recipes, first.recipes);
     }
+  });
+});
+
+test('a change that the samples miss is found, and what was counted is taken back', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const path = join(folder, 'file');
+    const keys = deriveRepositoryKeys(
+      new Uint8Array(32).fill(7),
+      parseRepositoryId('00112233445566778899aabbccddeeff'),
+    );
+    const bytes = photo(600_000);
+    const spanBytes = 10_000;
+    const writer = new SpanFileWriter(join(folder, 'spans'), keys, (count) => new Uint8Array(count).fill(1));
+    const tagger = new SpanTagger(keys.spanTag);
+    for (let at = 0; at < bytes.byteLength; at += spanBytes) {
+      tagger.update(bytes.subarray(at, at + spanBytes));
+      const [lengths, kinds] = [Uint32Array.of(spanBytes), Uint8Array.of(0)];
+      writer.add({ tag: tagger.end(), lengths, kinds, ids: new Uint8Array(32) });
+    }
+    await writer.publish();
+    const spans = await SpanFile.open(join(folder, 'spans'), keys);
+    assert.ok(spans);
+    const tasks = new CryptoTasks(workerKeys(keys));
+    const crypto: CryptoRunner = { run: async (task) => tasks.run(task), close: async () => undefined };
+    for (const [place, expected] of [
+      [undefined, 'same'],
+      [0, 'other'],
+      [599_999, 'other'],
+      [300_000, 'edited'],
+      [589_000, 'edited'],
+    ] as const) {
+      const changed = Buffer.from(bytes);
+      if (place !== undefined) changed.writeUInt8(changed.readUInt8(place) ^ 1, place);
+      writeFileSync(path, changed);
+      const source = await openFileSource(path);
+      assert.ok(source.file);
+      let counted = 0;
+      const how = { crypto, signal: undefined, randomBytes: () => new Uint8Array(0), samples: 0, taskBytes: 45_000 };
+      const onBytes = (count: number): void => {
+        counted += count;
+      };
+      assert.equal(await compareFile(source.file, spans, { ...how, onBytes }), expected, String(place));
+      assert.equal(counted, expected === 'same' ? bytes.byteLength : 0);
+      await source.close();
+    }
+    await spans.close();
   });
 });

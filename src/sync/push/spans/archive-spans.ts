@@ -20,6 +20,7 @@ export class ArchiveSpans implements SpanMemory {
   readonly #writer: SpanFileWriter;
   readonly #tagger: SpanTagger;
   readonly #anew: number;
+  #isAllAnew = false;
   /** The known span that should come next. */
   #next = 0;
   /** Chunks of the span whose end has not come yet. */
@@ -37,11 +38,16 @@ export class ArchiveSpans implements SpanMemory {
   }
 
   get isEmpty(): boolean {
-    return this.known === undefined;
+    return this.known === undefined || this.#isAllAnew;
+  }
+
+  /** From here on all of it is cut and hashed as if nothing were known. */
+  cutAllAnew(): void {
+    this.#isAllAnew = true;
   }
 
   expected(): KnownSpan | undefined {
-    if (Math.floor(this.#next / blockSpans) % anewEvery === this.#anew) return undefined;
+    if (this.#isAllAnew || Math.floor(this.#next / blockSpans) % anewEvery === this.#anew) return undefined;
     return this.known?.span(this.#next);
   }
 

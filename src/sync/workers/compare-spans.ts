@@ -5,8 +5,8 @@ import type { RepositoryKeys } from '../../crypto/key-hierarchy.ts';
 import { SpanTagger, spanTagBytes } from '../../crypto/span-tag.ts';
 
 /** Compares spans of an open file with their tags. */
-export interface RecogniseTask {
-  readonly kind: 'recognise';
+export interface CompareTask {
+  readonly kind: 'compare';
   readonly descriptor: number;
   /** Where each span begins in the file. */
   readonly starts: Float64Array;
@@ -16,7 +16,7 @@ export interface RecogniseTask {
 }
 
 /** Compares the spans of one thread's tasks. */
-export class SpanRecogniser {
+export class SpanComparer {
   readonly #tagger: SpanTagger;
   #buffer: Uint8Array = new Uint8Array(0);
 
@@ -25,7 +25,7 @@ export class SpanRecogniser {
   }
 
   /** @returns whether all of them are what they were; false also when the file cannot be read. */
-  run({ descriptor, starts, lengths, tags }: RecogniseTask): boolean {
+  run({ descriptor, starts, lengths, tags }: CompareTask): boolean {
     for (const [index, start] of starts.entries()) {
       const bytes = this.#read(descriptor, start, lengths[index] ?? 0);
       if (bytes === undefined) return false;
