@@ -217,10 +217,11 @@ async function run(given: Invocation): Promise<number | undefined> {
   const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
   if (isDeployOpen(journal) && !isTest) return await attendHalfDone(machine);
   if (journal.state !== 'idle' && !isTest) {
+    await notDue(machine, await readState(machine));
     output.line(`This machine’s state is “${journal.state}”: the watch rests.`);
     return undefined;
   }
-  const { decideWatch } = await import('../../yunohost/takeover/watch.ts');
+  const { decideWatch, mayBegin } = await import('../../yunohost/takeover/watch.ts');
   const { isOwnLinkDown, probes } = await probe(machine);
   const before = await readState(machine);
   const { verdict, state } = decideWatch({
@@ -234,42 +235,61 @@ async function run(given: Invocation): Promise<number | undefined> {
   output.json({ verdict, probes, isOwnLinkDown });
   output.lines([...lines, `${words[verdict]}.`]);
   if (isTest) return undefined;
-  await keepState(machine, state);
+  const isAuto = configuration.watch.deploy;
+  // Noted before people are told: a machine that goes down in between takes over when it is back.
+  const isBegun = verdict === 'incident' && isAuto;
+  const noted: WatchState = isBegun ? { ...state, isDue: true, begins: 0 } : state;
+  await keepState(machine, noted);
   if (verdict === 'incident' || verdict === 'recovered') await tellPeople(machine, verdict, lines);
-  const isOverdue = verdict === 'incident' || verdict === 'still-down';
-  if (!isOverdue || !configuration.watch.deploy) return undefined;
+  if (!isAuto || (verdict !== 'incident' && verdict !== 'still-down')) return undefined;
   const { readArmedKey } = await import('../../yunohost/takeover/armed-key.ts');
   // Armed halfway (a damaged key, or one that others can read) throws here, before anything is changed.
   if ((await readArmedKey(world.fs, host.stateFolder)) === undefined) {
     output.warn('watch.deploy is set, but this server is not armed: it does not take over. fallback arm');
+    await notDue(machine, noted);
     return undefined;
   }
   // Begun once for each incident: what a person should look at must not be tried every minute.
-  if (verdict !== 'incident' && state.isPutOff !== true) return undefined;
-  return await beginAlone(machine, state);
+  if (!mayBegin(noted, world.nowMs(), configuration.watch.delay)) return undefined;
+  return await beginAlone(machine, noted, verdict === 'incident');
 }
 
-/** Begins the takeover of an incident. A machine that is busy puts it off until the next look, and is told of once. */
-async function beginAlone(machine: Machine, state: WatchState): Promise<number | undefined> {
-  const { isPutOff = false, ...rest } = state;
+/** Nothing of this incident is begun any more: it has begun, was refused, or is a person's now. */
+async function notDue(machine: Machine, { isDue, begins: _, ...rest }: WatchState): Promise<void> {
+  if (isDue === true) await keepState(machine, rest);
+}
+
+/** Begins the takeover of an incident. A machine that is busy puts it off until the next look, and is told of the first time. */
+async function beginAlone(machine: Machine, state: WatchState, isFirst: boolean): Promise<number | undefined> {
+  const { output } = machine.invocation;
+  const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
   const begin = (): Promise<number | undefined> =>
     withLock(machine, 'deploy', async () => {
-      // From here on it has begun: what stops it is not tried again.
-      if (isPutOff) await keepState(machine, rest);
-      return await deployAlone(machine, await openJournal(machine));
+      const journal = await openJournal(machine);
+      if (journal.state !== 'idle' || isDeployOpen(journal)) {
+        await notDue(machine, state);
+        output.line('Somebody began a takeover meanwhile: the watch rests.');
+        return undefined;
+      }
+      // Counted before it begins: a try that takes the machine down is one.
+      await keepState(machine, { ...state, begins: (state.begins ?? 0) + 1 });
+      return await deployAlone(machine, journal);
     });
   try {
-    return await begin();
+    const exitCode = await begin();
+    await notDue(machine, state);
+    return exitCode;
   } catch (thrown) {
     const isBusy = isFallbackError(thrown, 'BUSY') || isFallbackError(thrown, 'YUNOHOST_BUSY');
-    const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
     const journal = await openJournal(machine);
-    const isUnchanged = isBusy && journal.state === 'idle' && !isDeployOpen(journal);
-    if (isUnchanged) await keepState(machine, { ...rest, isPutOff: true });
-    if (isUnchanged && isPutOff) {
-      machine.invocation.output.warn(`${asFallbackError(thrown).message} The takeover is put off until the next look.`);
-      return undefined;
+    if (!isBusy || journal.state !== 'idle' || isDeployOpen(journal)) {
+      await notDue(machine, state);
+      return await tellFailure(machine, () => Promise.reject(thrown));
     }
+    // It has not begun: no try is counted.
+    await keepState(machine, state);
+    output.warn(`${asFallbackError(thrown).message} The takeover is put off until the next look.`);
+    if (!isFirst) return undefined;
     return await tellFailure(machine, () => Promise.reject(thrown));
   }
 }

@@ -10,8 +10,9 @@ import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { type DnsOutcome, type DnsTools, switchDns } from './dns.ts';
+import { startIntakeAgain, stopIntake } from './intake.ts';
 import { type Journal, requireState } from './journal.ts';
-import { keepWritten } from './keep-written.ts';
+import { bringBackWritten, setWrittenAside } from './keep-written.ts';
 import { type OwnState, readOwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
 import type { PlannedApp, TakeoverPlan } from './preflight.ts';
@@ -64,6 +65,8 @@ export const deployFacts = {
   systemMissing: 'systemMissing',
   /** When the system was back: people may write from here on. */
   openedAtMs: 'openedAtMs',
+  /** When parts of the system were restored once more, as pairs of times: what changed then was not changed by people. */
+  retriesMs: 'retriesMs',
   /** A person stopped it: nothing goes on with it by itself. */
   stoppedByHand: 'stoppedByHand',
 } as const;
@@ -162,13 +165,15 @@ async function takeSystem(request: DeployRequest, plan: TakeoverPlan, snapshot: 
   await journal.step('restore-system', () =>
     restoreSystem(host, session, findArchive(snapshot, plan.system?.name ?? ''), request),
   );
+  if (own !== undefined) await journal.step('give-homes', () => giveHomes(host, own.homeOwners));
+  if (journal.fact(deployFacts.openedAtMs) === undefined)
+    await journal.record({ facts: { [deployFacts.openedAtMs]: host.nowMs() } });
   await journal.step('lift-domain-settings', () => liftNestedFolders(host));
   const { ownDomain } = host.configuration.server;
   const domains = [...new Set([...(own?.domains ?? []), ...(ownDomain === '' ? [] : [ownDomain])])];
   await journal.step('own-domains', () => keepDomains(host, domains, own?.certificates));
-  if (own !== undefined) {
-    await journal.step('give-homes', () => giveHomes(host, own.homeOwners));
-    if (host.configuration.deploy.keepSsh) await journal.step('keep-access', () => keepAccess(host, own));
+  if (own !== undefined && host.configuration.deploy.keepSsh) {
+    await journal.step('keep-access', () => keepAccess(host, own));
   }
   await journal.step('regen-conf', () => host.yunohost.server.regenConf([], {}, longCall(host)));
   if (own !== undefined) {
@@ -177,8 +182,6 @@ async function takeSystem(request: DeployRequest, plan: TakeoverPlan, snapshot: 
     );
     await journal.step('show-tiles', () => setTiles(host, tiles, true));
   }
-  if (journal.fact(deployFacts.openedAtMs) === undefined)
-    await journal.record({ facts: { [deployFacts.openedAtMs]: host.nowMs() } });
 }
 
 /** Removes what would mix with what comes: own apps of the same id, homes and mail of users of the same name. All of it was put aside. */
@@ -391,11 +394,12 @@ export async function retryMissing({ journal, host, session }: DeployRequest): P
   const { apps, system, dns } = reportOf(journal);
   const again = new Set(apps.filter(({ status }) => status === 'missing').map(({ id }) => `app:${id}`));
   if (dns.some(({ action }) => action === 'failed')) again.add('dns');
-  if (system.missing.length > 0) await retrySystem(host, session, journal, system.missing);
   await journal.forget((step) => again.has(step));
+  await bringBackWritten(host);
+  if (system.missing.length > 0) await retrySystem(host, session, journal, system.missing);
 }
 
-/** What people wrote since stays as it is. */
+/** Web and mail rest meanwhile, and what people wrote since stays as it is. */
 async function retrySystem(
   host: TakeoverHost,
   session: DeployRequest['session'],
@@ -406,20 +410,56 @@ async function retrySystem(
   const snapshot = await snapshotByNumber(session, plan.snapshot);
   const archive = findArchive(snapshot, plan.system?.name ?? '');
   const name = placedName('take', archive.name);
-  if (plan.system !== undefined) await requireRoomFor(host, plan.system);
-  await placeArchive(host, session, archive, name);
-  const still = await keepWritten(
-    host,
-    missing.map((part) => part.name),
-    plan.system?.names.homes ?? [],
-    journal.fact<number>(deployFacts.openedAtMs) ?? 0,
-    () => retryParts(host, name, missing),
-  );
   await removePlaced(host.yunohost.paths, name);
-  await liftNestedFolders(host);
+  if (plan.system !== undefined) await requireRoomFor(host, plan.system);
+  try {
+    await placeArchive(host, session, archive, name);
+    await stopIntake(host, journal);
+    const still = await retryBesideWritten(host, journal, name, missing);
+    await liftNestedFolders(host);
+    await journal.record({ facts: { [deployFacts.systemMissing]: still } });
+  } finally {
+    await bringBackWritten(host);
+    await startIntakeAgain(host, journal);
+    await removePlaced(host.yunohost.paths, name).catch(() => undefined);
+  }
+}
+
+/** A file system gives times of change in steps, of 10 ms at most. */
+const timeStepMs = 50;
+
+/** Parts whose written files cannot stand aside stay missing. What stands aside is the caller's to bring back. */
+async function retryBesideWritten(
+  host: TakeoverHost,
+  journal: Journal,
+  name: string,
+  missing: readonly LostPart[],
+): Promise<readonly LostPart[]> {
+  const openedAtMs = journal.fact<number>(deployFacts.openedAtMs) ?? 0;
+  const retries = journal.fact<[begun: number, ended: number][]>(deployFacts.retriesMs) ?? [];
+  const isWritten = (ms: number): boolean =>
+    ms > openedAtMs && !retries.some(([begun, ended]) => ms >= begun && ms <= ended);
+  const able: LostPart[] = [];
+  const unable: LostPart[] = [];
+  for (const part of missing) {
+    try {
+      await setWrittenAside(host, part.name, planOf(journal).system?.names.homes ?? [], isWritten);
+      able.push(part);
+    } catch (error) {
+      host.signal?.throwIfAborted();
+      const reason = error instanceof Error ? error.message : String(error);
+      warn(host, `${part.name} is not restored over what was written since: ${reason}`);
+      unable.push({ name: part.name, reason });
+    }
+  }
+  const begunMs = host.nowMs() - timeStepMs;
+  const still = await retryParts(host, name, able);
   const own = journal.fact<OwnState>(deployFacts.own);
   if (own !== undefined) await giveHomes(host, own.homeOwners);
-  await journal.record({ facts: { [deployFacts.systemMissing]: still } });
+  await journal.record({ facts: { [deployFacts.retriesMs]: [...retries, [begunMs, host.nowMs()]] } });
+  // What is brought back changes now, and must not look as if the restore had changed it.
+  await host.sleep(timeStepMs);
+  return [...still, ...unable];
 }
 
 /** Apps that are installed now and came with the takeover or after it: neither the server's own nor fallback itself. */

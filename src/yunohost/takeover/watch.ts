@@ -7,8 +7,10 @@ export interface WatchState {
   readonly silentSinceMs?: number;
   /** An incident was declared, and nobody has been told that it is over. */
   readonly isIncident?: boolean;
-  /** This incident's takeover met a machine that was busy: it has not begun, and the next look tries again. */
-  readonly isPutOff?: boolean;
+  /** This incident's takeover has not begun, because the machine was busy or was cut off: a later look tries again. */
+  readonly isDue?: boolean;
+  /** How often it was tried since. */
+  readonly begins?: number;
   /** When the last look was: a gap in looking must not count as silence. */
   readonly lookedAtMs?: number;
   /** How often the watch went on with a takeover that lay half done. */
@@ -37,18 +39,23 @@ export function decideWatch(input: WatchInput): { readonly verdict: WatchVerdict
   const { before, nowMs, isOwnLinkDown, probes, delayMs } = input;
   const isIncident = before.isIncident === true;
   // Silence that was heard through a dead link, or while nobody listened, is none: its time begins anew.
-  const putOff = isIncident && before.isPutOff === true ? { isPutOff: true } : {};
-  if (isOwnLinkDown) return { verdict: 'cut-off', state: { isIncident, ...putOff, lookedAtMs: nowMs } };
+  const due = isIncident && before.isDue === true ? { isDue: true, begins: before.begins ?? 0 } : {};
+  if (isOwnLinkDown) return { verdict: 'cut-off', state: { isIncident, ...due, lookedAtMs: nowMs } };
   if (probes.some(({ isAlive }) => isAlive)) {
     return { verdict: isIncident ? 'recovered' : 'alive', state: { lookedAtMs: nowMs } };
   }
   const passedMs = nowMs - (before.lookedAtMs ?? nowMs);
   const isGap = passedMs > Math.max(gapMsMax, delayMs) || passedMs < 0;
   const silentSinceMs = isGap ? nowMs : (before.silentSinceMs ?? nowMs);
-  const state = { silentSinceMs, isIncident, ...putOff, lookedAtMs: nowMs };
+  const state = { silentSinceMs, isIncident, ...due, lookedAtMs: nowMs };
   if (isIncident) return { verdict: 'still-down', state };
   if (nowMs - silentSinceMs < delayMs) return { verdict: 'quiet', state };
   return { verdict: 'incident', state: { ...state, isIncident: true } };
+}
+
+/** Whether a takeover that is due may begin: after a gap, or a dead link, silence must have lasted as long as for an incident. */
+export function mayBegin(state: WatchState, nowMs: number, delayMs: number): boolean {
+  return state.isDue === true && nowMs - (state.silentSinceMs ?? nowMs) >= delayMs && (state.begins ?? 0) < resumesMax;
 }
 
 /** How often a takeover that lies half done is gone on with: what fails three times is for a person. */

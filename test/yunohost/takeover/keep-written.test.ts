@@ -1,10 +1,10 @@
 // Files that people wrote while a part of the system was missing stay, whatever the restore does to their folders.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bringBackWritten, keepWritten } from '../../../src/yunohost/takeover/keep-written.ts';
+import { bringBackWritten, setWrittenAside } from '../../../src/yunohost/takeover/keep-written.ts';
 import type { TakeoverHost } from '../../../src/yunohost/takeover/takeover-host.ts';
 import { newRoot } from '../double/testing.ts';
 
@@ -31,49 +31,61 @@ async function makeHomes() {
   return { homes, host, write, read, sinceMs };
 }
 
+const lay = async (host: TakeoverHost, homes: readonly string[], sinceMs: number): Promise<void> => {
+  for (const part of parts) await setWrittenAside(host, part, homes, (ms) => ms > sinceMs);
+};
+
 describe('what was written while a part was missing', () => {
   it('stands aside while homes are copied over and the multimedia folder is replaced, and comes back', async () => {
     const { homes, host, write, read, sinceMs } = await makeHomes();
-    await keepWritten(host, parts, ['alice', 'carol'], sinceMs, async () => {
-      assert.equal(existsSync(join(homes, 'alice/papers/letter.txt')), false);
-      write('alice/old.txt', 'whole');
-      write('alice/papers/letter.txt', 'of the snapshot');
-      rmSync(join(homes, 'yunohost.multimedia'), { recursive: true });
-      write('yunohost.multimedia/share/song.ogg', 'song of the snapshot');
-    });
+    const latin = Buffer.concat([Buffer.from(join(homes, 'alice/caf')), Buffer.from([0xe9])]);
+    writeFileSync(latin, 'a name that is not UTF-8');
+    await lay(host, ['alice', 'carol'], sinceMs);
+    assert.deepEqual([existsSync(join(homes, 'alice/papers/letter.txt')), existsSync(latin)], [false, false]);
+    write('alice/old.txt', 'whole');
+    write('alice/papers/letter.txt', 'of the snapshot');
+    rmSync(join(homes, 'yunohost.multimedia'), { recursive: true });
+    write('yunohost.multimedia/share/song.ogg', 'song of the snapshot');
+    await bringBackWritten(host);
     assert.equal(read('alice/old.txt'), 'whole');
     assert.equal(read('alice/papers/letter.txt'), 'second thoughts');
+    assert.equal(readFileSync(latin, 'utf8'), 'a name that is not UTF-8');
     assert.equal(read('yunohost.multimedia/share/song.ogg'), 'song of the snapshot');
     assert.equal(read('yunohost.multimedia/share/new/there.ogg'), 'there');
     assert.deepEqual(readdirSync(homes).sort(), ['alice', 'bob', 'yunohost.multimedia']);
-  });
-
-  it('comes back when the restore fails, and after a try that was killed', async () => {
-    const { homes, host, read, sinceMs } = await makeHomes();
-    const failure = keepWritten(host, parts, ['alice'], sinceMs, () => Promise.reject(new Error('no restore today')));
-    await assert.rejects(failure, /no restore today/);
-    assert.equal(read('alice/papers/letter.txt'), 'second thoughts');
-    const never = Promise.withResolvers<void>();
-    void keepWritten(host, parts, ['alice'], sinceMs, async () => {
-      never.resolve();
-      await new Promise(() => undefined);
-    });
-    await never.promise;
-    assert.equal(existsSync(join(homes, 'alice/papers/letter.txt')), false);
+    // Once more is the same as once.
     await bringBackWritten(host);
-    assert.equal(read('alice/papers/letter.txt'), 'second thoughts');
-    assert.deepEqual(readdirSync(homes).sort(), ['alice', 'bob', 'yunohost.multimedia']);
   });
 
-  it('a file that became a folder, or the other way round, is what people made of it', async () => {
+  it('a file that became a folder, or the other way round: both stay', async () => {
     const { host, write, read, homes, sinceMs } = await makeHomes();
     write('alice/note', 'a file now');
     write('alice/list/one', 'a folder now');
-    await keepWritten(host, parts, ['alice'], sinceMs, async () => {
-      rmSync(join(homes, 'alice/list'), { recursive: true });
-      write('alice/list', 'a file in the snapshot');
-      write('alice/note/one', 'a folder in the snapshot');
-    });
-    assert.deepEqual([read('alice/note'), read('alice/list/one')], ['a file now', 'a folder now']);
+    await lay(host, ['alice'], sinceMs);
+    rmSync(join(homes, 'alice/list'), { recursive: true });
+    write('alice/list', 'a file in the snapshot');
+    write('alice/note/one', 'a folder in the snapshot');
+    await bringBackWritten(host);
+    assert.deepEqual(
+      [read('alice/list'), read('alice/note/one')],
+      ['a file in the snapshot', 'a folder in the snapshot'],
+    );
+    const beside = [read('alice/note.written-meanwhile'), read('alice/list.written-meanwhile/one')];
+    assert.deepEqual(beside, ['a file now', 'a folder now']);
+  });
+
+  it('a link in a folder’s place leads nowhere', async () => {
+    const { homes, host, sinceMs } = await makeHomes();
+    const outside = newRoot();
+    writeFileSync(join(outside, 'secret'), 'of somebody else');
+    symlinkSync(outside, join(homes, 'alice/out'));
+    symlinkSync(outside, join(homes, 'mallory'));
+    await lay(host, ['alice', 'mallory'], sinceMs);
+    assert.equal(readFileSync(join(outside, 'secret'), 'utf8'), 'of somebody else');
+    rmSync(join(homes, 'alice/papers'), { recursive: true });
+    symlinkSync(outside, join(homes, 'alice/papers'));
+    await bringBackWritten(host);
+    assert.deepEqual(readdirSync(outside), ['secret']);
+    assert.deepEqual(readdirSync(join(homes, 'alice/papers.written-meanwhile')), ['letter.txt']);
   });
 });

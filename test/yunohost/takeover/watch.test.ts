@@ -10,7 +10,13 @@ import { parseRepositoryId } from '../../../src/format/ids.ts';
 import { nodeFileSystem } from '../../../src/fs/node-file-system.ts';
 import { armedKeyPath, readArmedKey, removeArmedKey, saveArmedKey } from '../../../src/yunohost/takeover/armed-key.ts';
 import { probeSmtp, probeWeb } from '../../../src/yunohost/takeover/probes.ts';
-import { decideHalfDone, decideWatch, type WatchState } from '../../../src/yunohost/takeover/watch.ts';
+import {
+  decideHalfDone,
+  decideWatch,
+  mayBegin,
+  resumesMax,
+  type WatchState,
+} from '../../../src/yunohost/takeover/watch.ts';
 import { inTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const minute = 60_000;
@@ -50,12 +56,17 @@ describe('watch', () => {
   });
 
   it('a takeover that was put off stays so through silence and a dead link, and ends with the incident', () => {
-    const before = { silentSinceMs: 0, isIncident: true, isPutOff: true, lookedAtMs: minute };
-    const silent = look(before, 2 * minute);
-    assert.deepEqual([silent.verdict, silent.state.isPutOff], ['still-down', true]);
-    const cut = look(silent.state, 3 * minute, dead, true);
-    assert.equal(look(cut.state, 4 * minute).state.isPutOff, true);
-    assert.equal(look(cut.state, 5 * minute, alive).state.isPutOff, undefined);
+    const before = { silentSinceMs: 0, isIncident: true, isDue: true, begins: 0, lookedAtMs: 70 * minute };
+    const delayMs = 60 * minute;
+    const silent = look(before, 72 * minute);
+    assert.deepEqual([silent.verdict, mayBegin(silent.state, 72 * minute, delayMs)], ['still-down', true]);
+    assert.equal(mayBegin({ ...silent.state, begins: resumesMax }, 72 * minute, delayMs), false);
+    const cut = look(silent.state, 73 * minute, dead, true);
+    const again = look(cut.state, 74 * minute);
+    // Behind a dead link silence begins anew: one look is not enough.
+    assert.deepEqual([again.state.isDue, mayBegin(again.state, 74 * minute, delayMs)], [true, false]);
+    assert.equal(mayBegin(look(again.state, 134 * minute).state, 134 * minute, delayMs), true);
+    assert.equal(look(cut.state, 75 * minute, alive).state.isDue, undefined);
   });
 
   it('goes on with a takeover that lies half done three times, then tells it once', () => {
