@@ -419,8 +419,7 @@ async function retrySystem(
     await liftNestedFolders(host);
     await journal.record({ facts: { [deployFacts.systemMissing]: still } });
   } finally {
-    await bringBackWritten(host);
-    await startIntakeAgain(host, journal);
+    await bringBackWritten(host).finally(() => startIntakeAgain(host, journal));
     await removePlaced(host.yunohost.paths, name).catch(() => undefined);
   }
 }
