@@ -19,7 +19,7 @@ import { holdIntake, runningAgain, startIntake, startIntakeAgain, stopIntake, st
 import { type Journal, requireState } from './journal.ts';
 import { bringBackWritten } from './keep-written.ts';
 import type { OwnState } from './own-state.ts';
-import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
+import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles } from './reach.ts';
 import {
   hasApp,
@@ -344,8 +344,7 @@ async function restoreOwnSystem({ host, session, journal }: CloseRequest): Promi
   if (facts === undefined) throw new FallbackError('INTERNAL', 'The own state holds no system.');
   const snapshot = await snapshotByNumber(session, aside.snapshot);
   const name = placedName('take', 'own-system');
-  await requireRoomFor(host, facts);
-  await placeArchive(host, session, findArchive(snapshot, facts.name), name);
+  await placeArchive(host, session, findArchive(snapshot, facts.name), name, facts);
   tell(host, 'restoring this server’s own system');
   let missing: readonly LostPart[];
   try {
@@ -375,8 +374,7 @@ async function restoreOwnApp({ host, session, journal }: CloseRequest, id: strin
   await journal.step(`close:own-app-tried:${id}`, async () => true);
   const snapshot = await snapshotByNumber(session, aside.snapshot);
   const name = placedName('take', `own-${id}`);
-  await requireRoomFor(host, facts);
-  await placeArchive(host, session, findArchive(snapshot, facts.name), name);
+  await placeArchive(host, session, findArchive(snapshot, facts.name), name, facts);
   await removeApp(host, id);
   tell(host, `restoring this server’s own ${id}`);
   const reason = await restoreAppTwice(host, name, id);

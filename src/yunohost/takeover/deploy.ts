@@ -14,7 +14,7 @@ import { startIntakeAgain, stopIntake } from './intake.ts';
 import { type Journal, requireState } from './journal.ts';
 import { bringBackWritten, setWrittenAside } from './keep-written.ts';
 import { type OwnState, readOwnState } from './own-state.ts';
-import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed-archive.ts';
+import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import type { PlannedApp, TakeoverPlan } from './preflight.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
 import {
@@ -169,9 +169,7 @@ async function takeSystem(request: DeployRequest, plan: TakeoverPlan, snapshot: 
   if (journal.fact(deployFacts.openedAtMs) === undefined)
     await journal.record({ facts: { [deployFacts.openedAtMs]: host.nowMs() } });
   await journal.step('lift-domain-settings', () => liftNestedFolders(host));
-  const { ownDomain } = host.configuration.server;
-  const domains = [...new Set([...(own?.domains ?? []), ...(ownDomain === '' ? [] : [ownDomain])])];
-  await journal.step('own-domains', () => keepDomains(host, domains, own?.certificates));
+  await journal.step('own-domains', () => keepOwnDomains(host, own));
   if (own !== undefined && host.configuration.deploy.keepSsh) {
     await journal.step('keep-access', () => keepAccess(host, own));
   }
@@ -182,6 +180,19 @@ async function takeSystem(request: DeployRequest, plan: TakeoverPlan, snapshot: 
     );
     await journal.step('show-tiles', () => setTiles(host, tiles, true));
   }
+}
+
+async function keepOwnDomains(host: TakeoverHost, own: OwnState | undefined): Promise<void> {
+  const { ownDomain } = host.configuration.server;
+  const domains = [...new Set([...(own?.domains ?? []), ...(ownDomain === '' ? [] : [ownDomain])])];
+  await keepDomains(host, domains, own?.certificates);
+}
+
+/** What a restore of the configuration takes from this server: its domains, its SSH, the files made from both. */
+async function settleConfiguration(host: TakeoverHost, own: OwnState | undefined): Promise<void> {
+  await keepOwnDomains(host, own);
+  if (own !== undefined && host.configuration.deploy.keepSsh) await keepAccess(host, own);
+  await host.yunohost.server.regenConf([], {}, longCall(host));
 }
 
 /** Removes what would mix with what comes: own apps of the same id, homes and mail of users of the same name. All of it was put aside. */
@@ -215,8 +226,7 @@ async function restoreSystem(
   const plan = planOf(journal);
   const own = journal.fact<OwnState>(deployFacts.own);
   const name = placedName('take', archive.name);
-  if (plan.system !== undefined) await requireRoomFor(host, plan.system);
-  await placeArchive(host, session, archive, name);
+  await placeArchive(host, session, archive, name, plan.system);
   const tryOnce = async (parts: readonly string[]): Promise<LostPart[]> => {
     tell(host, `restoring the system: ${parts.join(', ')}`);
     return await restoreParts(host, name, parts);
@@ -322,10 +332,9 @@ async function takeApp(
   await putAppAside(request, app.id);
   const archive = findArchive(snapshot, app.archive);
   const facts = plan.archives.find(({ name }) => name === app.archive);
-  if (facts !== undefined) await requireRoomFor(host, facts);
   const name = placedName('take', app.id);
   try {
-    await placeArchive(host, session, archive, name);
+    await placeArchive(host, session, archive, name, facts);
     await journal.record({ facts: { [tryFact(app.id)]: 'begun' satisfies TryEnd } });
     const reason = await replaceByPlaced(host, app, name);
     const end: TryEnd = hasApp(host, app.id) ? 'left' : 'gone';
@@ -410,13 +419,13 @@ async function retrySystem(
   const snapshot = await snapshotByNumber(session, plan.snapshot);
   const archive = findArchive(snapshot, plan.system?.name ?? '');
   const name = placedName('take', archive.name);
-  await removePlaced(host.yunohost.paths, name);
-  if (plan.system !== undefined) await requireRoomFor(host, plan.system);
   try {
-    await placeArchive(host, session, archive, name);
+    await placeArchive(host, session, archive, name, plan.system);
     await stopIntake(host, journal);
     const still = await retryBesideWritten(host, journal, name, missing);
     await liftNestedFolders(host);
+    if (missing.some((part) => part.name.startsWith('conf_')))
+      await settleConfiguration(host, journal.fact<OwnState>(deployFacts.own));
     await journal.record({ facts: { [deployFacts.systemMissing]: still } });
   } finally {
     await bringBackWritten(host).finally(() => startIntakeAgain(host, journal));

@@ -83,6 +83,7 @@ export async function requireRoomFor(host: TakeoverHost, facts: ArchiveSize): Pr
 
 /**
  * Rebuilds an archive into YunoHost's folder under a name of ours: verified against its SHA-256 before it has that name.
+ * @param room what restoring it needs, when that was not asked for before.
  * @throws DISK_FULL, DAMAGED, SEAL_BROKEN, NOT_FOUND (a pack), network errors; nothing is left then.
  */
 export async function placeArchive(
@@ -90,10 +91,13 @@ export async function placeArchive(
   session: RepositorySession,
   archive: SnapshotArchive,
   name: string,
+  room?: ArchiveSize,
 ): Promise<void> {
   const { paths } = host.yunohost;
   tell(host, `rebuilding ${archive.name}`);
   await removePlaced(paths, name);
+  // Asked for once what a killed try left is gone: it may be all the room there is.
+  if (room !== undefined) await requireRoomFor(host, room);
   await ensureArchives(paths);
   const path = paths.archive(name);
   try {
