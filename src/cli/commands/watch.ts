@@ -267,7 +267,6 @@ async function beginAlone(machine: Machine, state: WatchState, isFirst: boolean)
     withLock(machine, 'deploy', async () => {
       const journal = await openJournal(machine);
       if (journal.state !== 'idle' || isDeployOpen(journal)) {
-        await notDue(machine, state);
         output.line('Somebody began a takeover meanwhile: the watch rests.');
         return undefined;
       }

@@ -4,7 +4,7 @@
 //     0   "FBKA"   4 version=1   5 zeros (3)   8 repository id (16)
 //     24  sealed: SHA-256 of the snapshot (32) | varint-sized version of the program | varint archives | for each:
 //           varint-sized name | id of its file of spans (24) | u8 1: edited in place | varint chunks | recipe | u8 has catalogue | its recipe
-//           | varint packs | for each varint (number - number before), varint used bytes
+//           | its packs, as writePackUsage has them
 import { rename, unlink, writeFile } from 'node:fs/promises';
 import { ByteReader } from '../../bytes/byte-reader.ts';
 import { ByteWriter } from '../../bytes/byte-writer.ts';
@@ -16,7 +16,7 @@ import { limits } from '../../format/limits.ts';
 import { type Recipe, readRecipe, writeRecipe } from '../../format/recipe.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import { readWholeFile } from '../../fs/read-file.ts';
-import { PackUsage } from './pack-usage.ts';
+import { type PackUsage, readPackUsage, writePackUsage } from './pack-usage.ts';
 import { type SpanKeys, spanFileIdBytes } from './spans/span-file.ts';
 
 const fileBytesMax = 64 * 1024 * 1024;
@@ -59,23 +59,7 @@ function writeArchive(writer: ByteWriter, name: string, { spansId, isEdited, pus
   writeRecipe(writer, pushed.recipe);
   writer.u8(pushed.catalogue === undefined ? 0 : 1);
   if (pushed.catalogue !== undefined) writeRecipe(writer, pushed.catalogue);
-  const entries = pushed.use.entries();
-  writer.varint(entries.length);
-  let previous = 0;
-  for (const [pack, bytes] of entries) {
-    writer.varint(pack - previous).varint(bytes);
-    previous = pack;
-  }
-}
-
-function readUse(reader: ByteReader): PackUsage {
-  const use = new PackUsage();
-  let pack = 0;
-  for (let count = reader.varint(limits.packNumberMax); count > 0; count--) {
-    pack += reader.varint(limits.packNumberMax);
-    use.add(pack, reader.varint());
-  }
-  return use;
+  writePackUsage(writer, pushed.use);
 }
 
 function readArchive(reader: ByteReader): [name: string, archive: KnownArchive] {
@@ -85,7 +69,7 @@ function readArchive(reader: ByteReader): [name: string, archive: KnownArchive] 
   const chunks = reader.varint();
   const recipe = readRecipe(reader);
   const catalogue = reader.u8() === 0 ? undefined : readRecipe(reader);
-  const use = readUse(reader);
+  const use = readPackUsage(reader);
   for (const { pack } of [...recipe.runs, ...(catalogue?.runs ?? [])])
     if (!use.has(pack)) throw reader.invalid('a recipe names a pack that its archive does not use');
   return [name, { spansId, isEdited, pushed: { recipe, catalogue, chunks, use } }];

@@ -44,6 +44,30 @@ export class PackUsage {
   }
 }
 
+/** Appends packs and their used bytes: varint count, then for each varint (number - number before), varint used bytes. */
+export function writePackUsage(writer: ByteWriter, usage: PackUsage): void {
+  const entries = usage.entries();
+  writer.varint(entries.length);
+  let previous = 0;
+  for (const [pack, bytes] of entries) {
+    writer.varint(pack - previous).varint(Math.min(bytes, pinnedBytes));
+    previous = pack;
+  }
+}
+
+/** Reads what writePackUsage wrote. @throws FORMAT_INVALID. */
+export function readPackUsage(reader: ByteReader): PackUsage {
+  const usage = new PackUsage();
+  let pack = 0;
+  for (let count = reader.varint(limits.packNumberMax); count > 0; count--) {
+    const gap = reader.varint(limits.packNumberMax);
+    if (gap === 0) throw reader.invalid('its packs do not ascend');
+    pack += gap;
+    usage.add(pack, reader.varint(pinnedBytes));
+  }
+  return usage;
+}
+
 /** What one push leaves to the next. */
 export interface KeptUsage {
   /** Of the snapshot that was pushed. */
@@ -56,20 +80,14 @@ export interface KeptUsage {
  * The file:
  *
  *     0  "FBUS"   4 version=1   5 zeros (3)   8 SHA-256 of the snapshot (32)
- *     40 varint average earned, varint free, varint debt   varint count of packs, then for each: varint (number - number before), varint used bytes
+ *     40 varint average earned, varint free, varint debt   packs as writePackUsage has them
  */
 export function encodeUsage(kept: KeptUsage): Uint8Array {
-  const entries = kept.usage.entries();
-  const writer = new ByteWriter(64 + entries.length * 6).bytes(Buffer.from('FBUS')).u8(1).zeros(3);
+  const writer = new ByteWriter().bytes(Buffer.from('FBUS')).u8(1).zeros(3);
   const { averageEarnedBytes, freeBytes, debtBytes } = kept.budget;
   writer.bytes(kept.snapshotSha256);
   for (const bytes of [averageEarnedBytes, freeBytes, debtBytes]) writer.varint(Math.round(bytes));
-  writer.varint(entries.length);
-  let previous = 0;
-  for (const [pack, bytes] of entries) {
-    writer.varint(pack - previous).varint(Math.min(bytes, pinnedBytes));
-    previous = pack;
-  }
+  writePackUsage(writer, kept.usage);
   return writer.finish();
 }
 
@@ -80,14 +98,7 @@ export function decodeUsage(bytes: Uint8Array): KeptUsage {
   for (let index = 0; index < 3; index++) if (reader.u8() !== 0) throw reader.invalid('its head is not zero');
   const snapshotSha256 = new Uint8Array(reader.bytes(32));
   const budget = { averageEarnedBytes: reader.varint(), freeBytes: reader.varint(), debtBytes: reader.varint() };
-  const usage = new PackUsage();
-  let pack = 0;
-  for (let count = reader.varint(limits.packNumberMax); count > 0; count--) {
-    const gap = reader.varint(limits.packNumberMax);
-    if (gap === 0) throw reader.invalid('its packs do not ascend');
-    pack += gap;
-    usage.add(pack, reader.varint(pinnedBytes));
-  }
+  const usage = readPackUsage(reader);
   reader.end();
   return { snapshotSha256, usage, budget };
 }

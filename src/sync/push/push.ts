@@ -22,7 +22,7 @@ import { forgetArchives, type KnownArchive, KnownArchives, type PushedArchive } 
 import { PackUsage, readUsage, writeUsage } from './pack-usage.ts';
 import { PackWriter } from './pack-writer.ts';
 import type { PushCounters } from './push-counters.ts';
-import type { ArchiveSpans } from './spans/archive-spans.ts';
+import { type ArchiveSpans, anewEvery } from './spans/archive-spans.ts';
 import { SpanFolder } from './spans/span-folder.ts';
 import { WindowPool } from './window-pool.ts';
 
@@ -304,10 +304,10 @@ async function pushKnown(
   }
 }
 
-/** One archive in so many, drawn by lot, is cut and hashed as if nothing were known of it: what a fault put into what is known does not last. */
-const anewEvery = 32;
-
-/** Whether an archive is byte for byte what the newest snapshot holds, and all of that may be named again. */
+/**
+ * Whether an archive is byte for byte what the newest snapshot holds, and all of that may be named again. One archive in `anewEvery`, drawn
+ * by lot, is cut and hashed as if nothing were known of it.
+ */
 async function compareWhole(
   { session, signal, counters }: PushOptions,
   run: PushRun,

@@ -14,9 +14,10 @@ import { compareFile } from '../../../src/sync/push/compare-file.ts';
 import type { PushOptions } from '../../../src/sync/push/push.ts';
 import { SpanFile, SpanFileWriter } from '../../../src/sync/push/spans/span-file.ts';
 import type { RepositorySession } from '../../../src/sync/repository-session.ts';
-import { type CryptoTask, CryptoTasks, type IdsTask, workerKeys } from '../../../src/sync/workers/crypto-tasks.ts';
+import { type CryptoTask, CryptoTasks, workerKeys } from '../../../src/sync/workers/crypto-tasks.ts';
 import type { CryptoRunner } from '../../../src/sync/workers/worker-pool.ts';
 import { type ClientFixture, makeMemoryRepository, pushBytes, withSession } from '../../support/client-fixture.ts';
+import { hashedBytes } from '../../support/hashed-bytes.ts';
 import { restoreBytes } from '../../support/restore-bytes.ts';
 import { photo, sqlText, tarOf } from '../../support/sample-archives.ts';
 import { inTemporaryFolder } from '../../support/temporary-folder.ts';
@@ -32,12 +33,6 @@ interface Pushed {
   readonly recipes: unknown;
   /** How many tasks of each kind the workers had. */
   readonly tasks: Readonly<Partial<Record<CryptoTask['kind'], number>>>;
-}
-
-function hashedBy({ ends, known }: IdsTask): number {
-  let bytes = 0;
-  for (const [index, end] of ends.entries()) if (known?.[index] !== 1) bytes += end - (ends[index - 1] ?? 0);
-  return bytes;
 }
 
 /** A main server with files, and a repository to push them to. */
@@ -64,12 +59,12 @@ class Main {
 
   async push(overrides: Partial<PushOptions> = {}): Promise<Pushed> {
     const tasks: Partial<Record<CryptoTask['kind'], number>> = {};
-    let hashedBytes = 0;
+    let hashed = 0;
     return await this.withSession(async (session) => {
       const crypto: CryptoRunner = {
         run: async (task, affinity) => {
           tasks[task.kind] = (tasks[task.kind] ?? 0) + 1;
-          if (task.kind === 'ids') hashedBytes += hashedBy(task);
+          if (task.kind === 'ids') hashed += hashedBytes(task);
           this.onTask(task);
           return await session.crypto.run(task, affinity);
         },
@@ -93,7 +88,7 @@ class Main {
       );
       const recipes = pushed.archives.map(({ recipe, catalogue }) => ({ recipe, catalogue }));
       const newBytes = counters.newBytes - counters.resentBytes;
-      return { newBytes, readBytes: counters.readBytes, hashedBytes, recipes, tasks };
+      return { newBytes, readBytes: counters.readBytes, hashedBytes: hashed, recipes, tasks };
     });
   }
 

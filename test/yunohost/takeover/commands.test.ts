@@ -42,6 +42,19 @@ async function type(
   return await tryCommand(args, onStart);
 }
 
+/** A watch that takes over by itself, and the subjects of what it mails. @param toml more of its section. */
+function watching(two: Two, toml = '') {
+  const mails = join(two.world.folder, 'mails');
+  const sendmail = join(two.world.folder, 'sendmail');
+  writeFileSync(sendmail, `#!/bin/sh\ncat >> ${mails}\n`, { mode: 0o755 });
+  const report = `[report]\nmail = "errors"\nsendmail = "${sendmail}"\n`;
+  const config = `${report}[watch]\nenabled = true\ndeploy = true\n${toml}`;
+  return {
+    watch: () => type(two, ['watch'], undefined, config),
+    subjects: () => readFileSync(mails, 'utf8').match(/^Subject: .*$/gm) ?? [],
+  };
+}
+
 const code = (result: CommandResult): string | undefined => /code: (\w+)/.exec(result.stderr)?.[1];
 
 describe('the commands of a takeover', () => {
@@ -131,12 +144,7 @@ describe('the commands of a takeover', () => {
   it('an incident that meets a busy machine: the takeover is put off, told once, and begun at a later look', async () => {
     const two = await twoServers();
     const { world, host } = two;
-    const mails = join(world.folder, 'mails');
-    const sendmail = join(world.folder, 'sendmail');
-    writeFileSync(sendmail, `#!/bin/sh\ncat >> ${mails}\n`, { mode: 0o755 });
-    const toml = `[report]\nmail = "errors"\nsendmail = "${sendmail}"\n[watch]\nenabled = true\ndeploy = true\ndelay = "1s"\nown_link = []\n`;
-    const watch = () => type(two, ['watch'], undefined, toml);
-    const subjects = () => readFileSync(mails, 'utf8').match(/^Subject: .*$/gm) ?? [];
+    const { watch, subjects } = watching(two, 'delay = "1s"\nown_link = []\n');
     await type(two, ['arm', '--passphrase-file', join(world.folder, 'passphrase')]);
     // The last snapshot counts as a sign of life for as long as the delay.
     await sleep(1100);
@@ -161,12 +169,7 @@ describe('the commands of a takeover', () => {
   it('a takeover that was cut off: the watch tells it once, and goes on with it once it may', async () => {
     const two = await twoServers();
     const { world, host } = two;
-    const mails = join(world.folder, 'mails');
-    const sendmail = join(world.folder, 'sendmail');
-    writeFileSync(sendmail, `#!/bin/sh\ncat >> ${mails}\n`, { mode: 0o755 });
-    const toml = `[report]\nmail = "errors"\nsendmail = "${sendmail}"\n[watch]\nenabled = true\ndeploy = true\n`;
-    const watch = () => type(two, ['watch'], undefined, toml);
-    const subjects = () => readFileSync(mails, 'utf8').match(/^Subject: .*$/gm) ?? [];
+    const { watch, subjects } = watching(two);
     // As after a power failure: the journal is open, and nobody is at it.
     const cutOff = deploy(world, host, (step, moment) => {
       if (step === 'put-aside' && moment === 'begun') throw new Error('cut off');

@@ -11,7 +11,7 @@ import type { SpanFile, SpanFileWriter, SpanKeys } from './span-file.ts';
  * Of so many blocks one is cut and hashed anew each night, drawn by lot: should a fault of the memory ever have put something wrong
  * into it, or under a tag, it lasts some weeks and not for ever. Costs 3 % of what knowing them saves.
  */
-const anewEvery = 32;
+export const anewEvery = 32;
 
 /** The spans of one archive. */
 export class ArchiveSpans implements SpanMemory {

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { FallbackError, isFallbackError } from '../../../../src/errors/fallback-error.ts';
 import type { CryptoRunner } from '../../../../src/sync/workers/worker-pool.ts';
 import { makeMemoryRepository, pushBytes, withSession } from '../../../support/client-fixture.ts';
+import { hashedBytes } from '../../../support/hashed-bytes.ts';
 import { restoreBytes } from '../../../support/restore-bytes.ts';
 import { photo, sqlText, tarOf } from '../../../support/sample-archives.ts';
 import { inTemporaryFolder } from '../../../support/temporary-folder.ts';
@@ -138,11 +139,7 @@ test('every block of spans is cut and hashed anew now and then: what was put wro
         let hashed = 0;
         const counting: CryptoRunner = {
           run: async (task, affinity) => {
-            if (task.kind === 'ids') {
-              for (const [index, end] of task.ends.entries()) {
-                if (task.known?.[index] !== 1) hashed += end - (task.ends[index - 1] ?? 0);
-              }
-            }
+            if (task.kind === 'ids') hashed += hashedBytes(task);
             return await session.crypto.run(task, affinity);
           },
           close: () => session.crypto.close(),
