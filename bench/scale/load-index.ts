@@ -1,4 +1,5 @@
 // A process of its own: loads an index from its cache file and prints what it took. Arguments: cache file, number of packs.
+import { randomBytes } from 'node:crypto';
 import { deriveRepositoryKeys } from '../../src/crypto/key-hierarchy.ts';
 import { parseEpoch, parseRepositoryId } from '../../src/format/ids.ts';
 import { PackRanges } from '../../src/format/pack-ranges.ts';
@@ -35,6 +36,7 @@ const { index, fetchedDirectories } = await loadIndex(
   deriveRepositoryKeys(benchSecret, repositoryId),
   repository,
   status,
+  (count) => new Uint8Array(randomBytes(count)),
 );
 if (fetchedDirectories > 0) throw new Error('the cache was not believed');
 const figures: LoadedFigures = { chunks: index.size, loadMs: performance.now() - start, bareBytes };

@@ -1,5 +1,6 @@
 // A process of its own: builds the index of a paired client, from the server where the cache lacks it, and prints what it took.
 // Arguments: the client's folder, the cache file.
+import { randomBytes } from 'node:crypto';
 import { loadIndex } from '../../src/sync/index/load-index.ts';
 import type { RebuiltFigures } from './bench-repository.ts';
 import { openClient } from './open-client.ts';
@@ -9,7 +10,13 @@ const { keys, repository } = await openClient(state);
 const status = await repository.status();
 const bareBytes = process.memoryUsage.rss();
 const start = performance.now();
-const { index, fetchedDirectories } = await loadIndex(cache, keys, repository, status);
+const { index, fetchedDirectories } = await loadIndex(
+  cache,
+  keys,
+  repository,
+  status,
+  (count) => new Uint8Array(randomBytes(count)),
+);
 const loadMs = performance.now() - start;
 const { wireReceivedBytes: receivedBytes } = repository.traffic();
 await repository.close();

@@ -31,8 +31,8 @@ export interface RepositoryKeys {
   readonly configuration: Uint8Array;
   /** Tags spans on the main server, 32 bytes. */
   readonly spanTag: KeyObject;
-  /** Seals what is remembered of spans there, 32 bytes. */
-  readonly spanMemory: Uint8Array;
+  /** Seals what is remembered there of packs, spans and archives, 32 bytes. */
+  readonly memory: Uint8Array;
   /** A bearer token that may read: whoever has the secret has it too. 32 bytes. */
   readonly readToken: Uint8Array;
 }
@@ -49,7 +49,7 @@ export function deriveRepositoryKeys(secret: RepositorySecret, repositoryId: Rep
     snapshot: expandKey(extracted, 'snapshot'),
     configuration: expandKey(extracted, 'configuration'),
     spanTag: createSecretKey(expandKey(extracted, 'span-tag')),
-    spanMemory: expandKey(extracted, 'span-memory'),
+    memory: expandKey(extracted, 'span-memory'),
     readToken: expandKey(extracted, 'read-token'),
   };
 }

@@ -125,7 +125,7 @@ export class ChunkIndex {
    * the order in which they are added: that is where the newest snapshot looks for it.
    * @param ids 32 bytes each, by position. @param holes positions that the pack lacks.
    */
-  addPack(ids: Uint32Array, pack: number, holes: readonly number[]): void {
+  addPack(ids: Uint32Array, pack: number, holes: ArrayLike<number>): void {
     const count = ids.length / idWordCount;
     const lower = pack | 0;
     const packed = packedOf(pack, 0);

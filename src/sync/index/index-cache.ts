@@ -1,36 +1,52 @@
-// The client's copy of the sealed directories: what the index is built from without asking the server. A cache: deleted,
-// stale or corrupt, it is rebuilt, and since every record is sealed, a damaged one is never believed.
+// The client's copy of the directories: what the index is built from without asking the server. A cache: deleted, stale or
+// corrupt, it is rebuilt, and since all of it is sealed, a damaged one is never believed.
+//
+//     0   "FBIX"   4 version=2   5 zeros (3)   8 repository id (16)   24 generation of the server's records (40)
+//     64  blocks: u32 sealed length | records of packs (known-pack.ts), sealed together: a seal for each pack would be most of the loading
 import { open as openFile, stat } from 'node:fs/promises';
 import { ByteWriter } from '../../bytes/byte-writer.ts';
-import { idBytes, type RepositoryId } from '../../format/ids.ts';
+import { freeBytes } from '../../bytes/free-bytes.ts';
+import type { RepositoryKeys } from '../../crypto/key-hierarchy.ts';
+import { nonceBytes, open, type RandomBytes, seal, tagBytes } from '../../crypto/seal.ts';
+import { idBytes } from '../../format/ids.ts';
 import { limits } from '../../format/limits.ts';
-import { decodePackHeader, packHeaderBytes } from '../../format/pack.ts';
+import { decodeKnownPacks, encodeKnownPacks, type KnownPack, recordBytesOf } from './known-pack.ts';
 
 const headBytes = 64;
-const readBytes = 4 * 1024 * 1024;
+const lengthBytes = 4;
 const flushBytes = 1024 * 1024;
-/** An id, its chunk's length, and a share of head, seal and padding. */
-const chunkBytesAbout = 35;
+/** Of one pack's record. */
+const recordBytesMax = 4 * (limits.packChunksMax * 10 + 8);
+const blockBytesMax = flushBytes + recordBytesMax + nonceBytes + tagBytes;
+/** An id, its chunk's length, and a share of what is kept of the pack itself. */
+const chunkBytesAbout = 37;
 
-function encodeHead(repositoryId: RepositoryId, generation: string): Uint8Array {
-  const writer = new ByteWriter(headBytes).bytes(Buffer.from('FBIX')).u8(1).zeros(3).bytes(idBytes(repositoryId));
+/** The keys that it takes. */
+export type CacheKeys = Pick<RepositoryKeys, 'repositoryId' | 'memory'>;
+
+function encodeHead(keys: CacheKeys, generation: string): Uint8Array {
+  const writer = new ByteWriter(headBytes).bytes(Buffer.from('FBIX')).u8(2).zeros(3).bytes(idBytes(keys.repositoryId));
   writer.bytes(Buffer.from(generation.padEnd(40).slice(0, 40), 'latin1'));
   return writer.finish();
 }
 
-/** A cache file opened for reading its records and appending new ones. */
+/** A cache file opened for reading what it holds and appending to it. */
 export class IndexCache {
   readonly #path: string;
+  readonly #keys: CacheKeys;
+  readonly #randomBytes: RandomBytes;
   readonly #head: Uint8Array;
-  #pending: Uint8Array[] = [];
+  #pending: KnownPack[] = [];
   #pendingBytes = 0;
   #writing: Promise<void> = Promise.resolve();
   #endByte: number | undefined;
 
   /** @param generation of the server's records: a cache of another generation is void. */
-  constructor(path: string, repositoryId: RepositoryId, generation: string) {
+  constructor(path: string, keys: CacheKeys, generation: string, randomBytes: RandomBytes) {
     this.#path = path;
-    this.#head = encodeHead(repositoryId, generation);
+    this.#keys = keys;
+    this.#randomBytes = randomBytes;
+    this.#head = encodeHead(keys, generation);
   }
 
   /** About how many chunks its records list; 0 when there is no cache. */
@@ -43,53 +59,44 @@ export class IndexCache {
   }
 
   /**
-   * All whole records: header and sealed directory of one pack each, valid until the next is asked for.
-   * Ends without error where the file stops making sense; what follows is overwritten by the next append.
+   * All packs that it knows, each valid until the next is asked for; a later record of a pack replaces an earlier one. Ends without
+   * error where the file stops making sense; what follows is overwritten by the next append. @throws SEAL_BROKEN.
    */
-  async *records(): AsyncGenerator<Uint8Array> {
+  async *packs(): AsyncGenerator<KnownPack> {
     this.#endByte = 0;
     const file = await openFile(this.#path, 'r').catch(() => undefined);
     if (file === undefined) return;
+    const read = async (bytes: number, at: number): Promise<Uint8Array | undefined> => {
+      const into = new Uint8Array(bytes);
+      const { bytesRead } = await file.read(into, 0, bytes, at);
+      return bytesRead === bytes ? into : undefined;
+    };
     try {
-      let buffer = Buffer.allocUnsafe(readBytes);
-      let filled = 0;
-      let fileByte = 0;
-      let isHead = true;
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, fileByte);
-        fileByte += bytesRead;
-        filled += bytesRead;
-        let at = 0;
-        if (isHead) {
-          if (filled < headBytes || Buffer.compare(buffer.subarray(0, headBytes), this.#head) !== 0) return;
-          at = headBytes;
-          this.#endByte = headBytes;
-          isHead = false;
-        }
-        for (;;) {
-          const length = recordLength(buffer.subarray(at, filled));
-          if (length === 'invalid') return;
-          if (length === undefined || at + length > filled) break;
-          yield buffer.subarray(at, at + length);
-          at += length;
-          this.#endByte += length;
-        }
-        if (bytesRead === 0) return;
-        const rest = filled - at;
-        const larger = rest > buffer.length / 2 ? Buffer.allocUnsafe(buffer.length * 2) : buffer;
-        buffer.copy(larger, 0, at, filled);
-        buffer = larger;
-        filled = rest;
+      const head = await read(headBytes, 0);
+      if (head === undefined || Buffer.compare(head, this.#head) !== 0) return;
+      this.#endByte = headBytes;
+      for (let at = headBytes; ; at = this.#endByte) {
+        const length = await read(lengthBytes, at);
+        if (length === undefined) return;
+        const sealedBytes = new DataView(length.buffer).getUint32(0, true);
+        if (sealedBytes > blockBytesMax || sealedBytes < nonceBytes + tagBytes) return;
+        const sealed = await read(sealedBytes, at + lengthBytes);
+        if (sealed === undefined) return;
+        const records = open(this.#keys.memory, this.#head, sealed, 'cache of the index');
+        freeBytes(sealed);
+        yield* decodeKnownPacks(records);
+        freeBytes(records);
+        this.#endByte = at + lengthBytes + sealedBytes;
       }
     } finally {
       await file.close();
     }
   }
 
-  /** Keeps a record, and writes what has gathered now and then: only of packs that the server has acknowledged. */
-  append(record: Uint8Array): void {
-    this.#pending.push(new Uint8Array(record));
-    this.#pendingBytes += record.byteLength;
+  /** Keeps a pack, and writes what has gathered now and then: only what the server has acknowledged. */
+  append(pack: KnownPack): void {
+    this.#pending.push(pack);
+    this.#pendingBytes += recordBytesOf(pack);
     // A failed write is no loss; the next flush tells of it.
     if (this.#pendingBytes >= flushBytes) this.flush().catch(() => undefined);
   }
@@ -101,36 +108,32 @@ export class IndexCache {
     this.#pendingBytes = 0;
   }
 
-  /** Writes what was appended behind the last whole record. A failure is no loss: the cache is rebuilt another time. */
+  /** Writes what was appended behind the last whole block. A failure is no loss: the cache is rebuilt another time. */
   flush(): Promise<void> {
-    this.#writing = this.#writing.catch(() => undefined).then(() => this.#write());
+    const block = this.#takeBlock();
+    this.#writing = this.#writing.catch(() => undefined).then(() => this.#write(block));
     return this.#writing;
   }
 
-  async #write(): Promise<void> {
-    if (this.#pending.length === 0 && this.#endByte !== 0) return;
-    const start = this.#endByte ?? 0;
-    const pending = this.#pending;
+  #takeBlock(): Uint8Array[] {
+    if (this.#pending.length === 0) return [];
+    const sealed = seal(this.#keys.memory, this.#head, encodeKnownPacks(this.#pending), this.#randomBytes);
     this.#pending = [];
     this.#pendingBytes = 0;
+    return [new ByteWriter(lengthBytes).u32(sealed.byteLength).finish(), sealed];
+  }
+
+  async #write(block: readonly Uint8Array[]): Promise<void> {
+    if (block.length === 0 && this.#endByte !== 0) return;
+    const start = this.#endByte ?? 0;
     const file = await openFile(this.#path, start === 0 ? 'w' : 'r+', 0o600);
     try {
-      const bytes = Buffer.concat(start === 0 ? [this.#head, ...pending] : pending);
+      const bytes = Buffer.concat(start === 0 ? [this.#head, ...block] : block);
       await file.truncate(start);
       await file.write(bytes, 0, bytes.length, start);
       this.#endByte = start + bytes.length;
     } finally {
       await file.close();
     }
-  }
-}
-
-function recordLength(bytes: Uint8Array): number | undefined | 'invalid' {
-  if (bytes.byteLength < packHeaderBytes) return undefined;
-  try {
-    const length = packHeaderBytes + decodePackHeader(bytes).directoryBytes;
-    return length <= packHeaderBytes + limits.packDirectoryBytesMax ? length : 'invalid';
-  } catch {
-    return 'invalid';
   }
 }

@@ -1,22 +1,24 @@
 // Builds the index for one push: from the cache, and for packs that the cache lacks from the server.
 
 import type { RepositoryKeys } from '../../crypto/key-hierarchy.ts';
-import { type OpenedDirectory, openPackDirectory } from '../../crypto/sealed-pack.ts';
+import type { RandomBytes } from '../../crypto/seal.ts';
+import { openPackDirectory } from '../../crypto/sealed-pack.ts';
 import { isFallbackError } from '../../errors/fallback-error.ts';
-import { decodePackHeader, packContentsBytes, packHeaderBytes } from '../../format/pack.ts';
+import { decodePackHeader } from '../../format/pack.ts';
 import { PackRanges } from '../../format/pack-ranges.ts';
 import type { RepositoryReader, RepositoryStatus } from '../../store/repository-store.ts';
 import { isDamage } from '../read/is-damage.ts';
 import { readPackPrefix } from '../read/pack-prefix.ts';
-import { ChunkIndex, idWords } from './chunk-index.ts';
+import { ChunkIndex } from './chunk-index.ts';
 import { IndexCache } from './index-cache.ts';
+import { contentsBytesOf, copyOf, type KnownPack, knownPackOf } from './known-pack.ts';
 
-/** An index, the cache that it came from, and the directories of packs that were lost. */
+/** An index, the cache that it came from, and what is known of packs that were lost. */
 export interface LoadedIndex {
   readonly index: ChunkIndex;
   readonly cache: IndexCache;
-  /** Directories of lost and holed packs, as far as they are still known: what healing needs. */
-  readonly lostDirectories: ReadonlyMap<number, OpenedDirectory>;
+  /** Lost and holed packs, as far as they are still known: what healing needs. */
+  readonly lostPacks: ReadonlyMap<number, KnownPack>;
   /** How many directories came from the server rather than the cache. */
   readonly fetchedDirectories: number;
   /** The highest pack number that any directory known to this client names, or 0 (trust check T6). */
@@ -38,44 +40,33 @@ type OnPack = (pack: IndexedPack) => void;
 interface Wanted {
   /** Chunks in these packs may be referred to. */
   readonly usable: PackRanges;
-  /** Directories of these are kept for healing. */
+  /** What is known of these is kept for healing. */
   readonly healable: PackRanges;
 }
 
 class IndexBuilder {
   readonly index: ChunkIndex;
-  readonly lostDirectories = new Map<number, OpenedDirectory>();
+  readonly lostPacks = new Map<number, KnownPack>();
   readonly seen = new Set<number>();
   highestPack = 0;
-  readonly #keys: RepositoryKeys;
   readonly #wanted: Wanted;
   readonly #onPack: OnPack;
 
-  constructor(keys: RepositoryKeys, wanted: Wanted, onPack: OnPack, expectedChunks = 0) {
+  constructor(wanted: Wanted, onPack: OnPack, expectedChunks = 0) {
     this.index = new ChunkIndex(expectedChunks);
-    this.#keys = keys;
     this.#wanted = wanted;
     this.#onPack = onPack;
   }
 
-  /** Takes a record up. @throws SEAL_BROKEN, FORMAT_INVALID when it is not to be believed. */
-  add(record: Uint8Array): void {
-    const { number } = decodePackHeader(record);
+  /** Takes a pack up. */
+  add(pack: KnownPack): void {
+    const { number, lengths, fileBytes, ids, holes } = pack;
     this.highestPack = Math.max(this.highestPack, number);
-    const heal = this.#wanted.healable.has(number);
-    if (!heal && !this.#wanted.usable.has(number)) return;
-    const opened = openPackDirectory(this.#keys, record, number);
-    if (heal) this.lostDirectories.set(number, opened);
+    if (this.#wanted.healable.has(number)) this.lostPacks.set(number, copyOf(pack));
     if (!this.#wanted.usable.has(number)) return;
     this.seen.add(number);
-    const { directory, header } = opened;
-    this.#onPack({
-      number,
-      chunks: directory.lengths.length,
-      contentsBytes: packContentsBytes(directory),
-      fileBytes: packHeaderBytes + header.directoryBytes + header.bodyBytes,
-    });
-    this.index.addPack(idWords(directory.ids), number, directory.holes);
+    this.#onPack({ number, chunks: lengths.length, contentsBytes: contentsBytesOf(pack), fileBytes });
+    this.index.addPack(ids, number, holes);
   }
 }
 
@@ -99,7 +90,7 @@ async function damagedRecord(
 
 async function readCache(cache: IndexCache, builder: IndexBuilder): Promise<boolean> {
   try {
-    for await (const record of cache.records()) builder.add(record);
+    for await (const pack of cache.packs()) builder.add(pack);
     return true;
   } catch (error) {
     if (isFallbackError(error)) return false;
@@ -117,14 +108,15 @@ export async function loadIndex(
   keys: RepositoryKeys,
   repository: RepositoryReader,
   status: RepositoryStatus,
+  randomBytes: RandomBytes,
   onPack: OnPack = () => undefined,
 ): Promise<LoadedIndex> {
   const wanted: Wanted = { usable: status.present, healable: status.lost.union(status.holed) };
-  const cache = new IndexCache(path, keys.repositoryId, status.generation);
-  let builder = new IndexBuilder(keys, wanted, onPack, await cache.expectedChunks());
+  const cache = new IndexCache(path, keys, status.generation, randomBytes);
+  let builder = new IndexBuilder(wanted, onPack, await cache.expectedChunks());
   if (!(await readCache(cache, builder))) {
     cache.reset();
-    builder = new IndexBuilder(keys, wanted, onPack);
+    builder = new IndexBuilder(wanted, onPack);
   }
   let fetched = 0;
   const missing = wanted.usable.minus(PackRanges.fromNumbers(builder.seen));
@@ -133,20 +125,21 @@ export async function loadIndex(
     for await (const record of repository.directories(first)) {
       const { number } = decodePackHeader(record);
       if (builder.seen.has(number) || !wanted.usable.has(number)) continue;
-      builder.add(record);
-      cache.append(record);
+      const pack = knownPackOf(openPackDirectory(keys, record, number));
+      builder.add(pack);
+      cache.append(pack);
       fetched++;
     }
     await cache.flush();
   }
   let asked = 0;
   for (const number of wanted.healable.numbers()) {
-    if (builder.lostDirectories.has(number)) continue;
+    if (builder.lostPacks.has(number)) continue;
     if (asked++ === directoriesAskedMax) break;
     const record = await damagedRecord(repository, status, number);
     if (record === undefined) continue;
     try {
-      builder.lostDirectories.set(number, openPackDirectory(keys, record, number));
+      builder.lostPacks.set(number, knownPackOf(openPackDirectory(keys, record, number)));
     } catch (error) {
       if (!isFallbackError(error)) throw error;
     }
@@ -154,7 +147,7 @@ export async function loadIndex(
   return {
     index: builder.index,
     cache,
-    lostDirectories: builder.lostDirectories,
+    lostPacks: builder.lostPacks,
     fetchedDirectories: fetched,
     highestPack: builder.highestPack,
   };

@@ -2,14 +2,12 @@
 // same chunks at the same positions, so that the old snapshots which name them are whole again. What cannot be done tonight is
 // left for another night: healing never takes away what a pack still has, and never stops a push.
 import { type FileHandle, open as openFile, unlink } from 'node:fs/promises';
-import type { OpenedDirectory } from '../../crypto/sealed-pack.ts';
 import { isFallbackError } from '../../errors/fallback-error.ts';
 import type { LeaseId } from '../../format/ids.ts';
-import { decodePackHeader, packHeaderBytes } from '../../format/pack.ts';
 import type { PackRanges } from '../../format/pack-ranges.ts';
 import type { RepositoryStatus, RepositoryWriter } from '../../store/repository-store.ts';
-import { idWords } from '../index/chunk-index.ts';
 import type { IndexCache } from '../index/index-cache.ts';
+import type { KnownPack } from '../index/known-pack.ts';
 import type { CryptoRunner } from '../workers/worker-pool.ts';
 import type { PushCounters } from './push-counters.ts';
 
@@ -28,7 +26,7 @@ interface LostChunk {
 /** A table of lost chunks by the first half of their ids; two chunks of one id are healed together. */
 export class Healer {
   readonly #byKey = new Map<number, LostChunk[]>();
-  readonly #directories: ReadonlyMap<number, OpenedDirectory>;
+  readonly #packs: ReadonlyMap<number, KnownPack>;
   readonly #spoolPath: string;
   readonly #pending: Uint8Array[] = [];
   #pendingBytes = 0;
@@ -38,16 +36,15 @@ export class Healer {
   #found = new Map<number, LostChunk[]>();
 
   /**
-   * @param directories of all packs that lack something, as far as they are known; of a holed one it may be that of an earlier revision.
+   * @param packs all that lack something, as far as they are known; a holed one maybe as it was in an earlier revision.
    * @param lost those of which nothing is left: all of their chunks are wanted, also when they had holes before.
    * @param spoolPath a file of its own, removed at the end.
    */
-  constructor(directories: ReadonlyMap<number, OpenedDirectory>, lost: PackRanges, spoolPath: string) {
-    this.#directories = directories;
+  constructor(packs: ReadonlyMap<number, KnownPack>, lost: PackRanges, spoolPath: string) {
+    this.#packs = packs;
     this.#spoolPath = spoolPath;
-    for (const [pack, { directory, header }] of directories) {
-      const words = idWords(directory.ids);
-      const wanted = header.hasHoles && !lost.has(pack) ? directory.holes : directory.lengths.keys();
+    for (const [pack, { lengths, ids: words, holes }] of packs) {
+      const wanted = holes.length > 0 && !lost.has(pack) ? holes : lengths.keys();
       for (const position of wanted) {
         const chunk: LostChunk = { pack, position, words, word: position * 8, spoolByte: -1 };
         const key = keyOf(words, chunk.word);
@@ -124,19 +121,19 @@ export class Healer {
   }
 
   async #heal(pack: number, target: HealTarget): Promise<void> {
-    const opened = this.#directories.get(pack);
-    if (opened === undefined) return;
-    const { directory } = opened;
+    const known = this.#packs.get(pack);
+    if (known === undefined) return;
+    const { lengths, ids } = known;
     // Of a holed pack the server has more than any directory that is kept here may say.
-    const parts = target.status.holed.has(pack) ? await this.#readRest(pack, target) : new Map<number, Uint8Array>();
+    const parts = target.status.holed.has(pack) ? await this.#readRest(known, target) : new Map<number, Uint8Array>();
     const found = (this.#found.get(pack) ?? []).filter(({ position }) => parts?.has(position) === false);
     if (parts === undefined || found.length === 0) return;
     for (const { position, spoolByte } of found) {
-      parts.set(position, await this.#readSpool(spoolByte, directory.lengths[position] ?? 0));
+      parts.set(position, await this.#readSpool(spoolByte, lengths[position] ?? 0));
     }
     const holes: number[] = [];
     const contents: Uint8Array[] = [];
-    for (let position = 0; position < directory.lengths.length; position++) {
+    for (let position = 0; position < lengths.length; position++) {
       const part = parts.get(position);
       if (part === undefined) holes.push(position);
       else contents.push(part);
@@ -146,13 +143,13 @@ export class Healer {
       number: pack,
       revision: target.status.healRevision,
       contents: Buffer.concat(contents),
-      lengths: directory.lengths,
-      ids: directory.ids,
+      lengths,
+      ids: new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength),
       holes,
       level: healedLevel,
     });
     await target.repository.putPack(target.leaseId, pack, sealed.parts, sealed.sha256);
-    target.cache.append(sealed.parts[0] ?? new Uint8Array(0));
+    target.cache.append({ number: pack, fileBytes: sealed.bytes, lengths, ids, holes: Uint32Array.from(holes) });
     target.counters.healedPacks++;
     target.counters.healedChunks += found.length;
     target.counters.packBytesSent += sealed.bytes;
@@ -160,15 +157,14 @@ export class Healer {
   }
 
   /** The chunks that a holed pack still has; undefined when they cannot be had now, and must not be lost. */
-  async #readRest(pack: number, target: HealTarget): Promise<Map<number, Uint8Array> | undefined> {
+  async #readRest({ number, ids }: KnownPack, target: HealTarget): Promise<Map<number, Uint8Array> | undefined> {
     const parts = new Map<number, Uint8Array>();
     try {
-      const source = await target.repository.pack(pack);
-      const { directoryBytes } = decodePackHeader(source);
-      const prefix = new Uint8Array(source.subarray(0, packHeaderBytes + directoryBytes));
+      const source = await target.repository.pack(number);
+      const fileBytes = source.byteLength;
       const { contents, lengths, holes } = await target.crypto.run({
         kind: 'open',
-        number: pack,
+        number,
         source,
         checkIds: true,
       });
@@ -180,7 +176,7 @@ export class Healer {
         at += length;
       }
       // The next push knows which chunks it lacks.
-      target.cache.append(prefix);
+      target.cache.append({ number, fileBytes, lengths, ids, holes: Uint32Array.from(holes) });
       return parts;
     } catch (error) {
       if (!isFallbackError(error)) throw error;

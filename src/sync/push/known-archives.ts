@@ -86,7 +86,7 @@ export async function forgetArchives(indexPath: string): Promise<void> {
 function readAll(file: Uint8Array, keys: SpanKeys, origin: Origin, into: Map<string, KnownArchive>): void {
   const head = headOf(keys);
   if (!equalBytes(file.subarray(0, headBytes), head)) return;
-  const reader = new ByteReader(open(keys.spanMemory, head, file.subarray(headBytes), what), what);
+  const reader = new ByteReader(open(keys.memory, head, file.subarray(headBytes), what), what);
   const isOfSnapshot = equalBytes(reader.bytes(32), origin.snapshotSha256);
   const version = Buffer.from(reader.sizedBytes(1024)).toString('utf8');
   if (!isOfSnapshot || version !== origin.programVersion) return;
@@ -138,7 +138,7 @@ export class KnownArchives {
     for (const [name, archive] of this.#now) writeArchive(writer, name, archive);
     if (writer.length > fileBytesMax / 2) return await forgetArchives(this.#indexPath);
     const head = headOf(this.#keys);
-    const sealed = seal(this.#keys.spanMemory, head, writer.finish(), randomBytes);
+    const sealed = seal(this.#keys.memory, head, writer.finish(), randomBytes);
     const path = pathOf(this.#indexPath);
     const partial = `${path}.partial`;
     try {

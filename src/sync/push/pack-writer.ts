@@ -146,7 +146,13 @@ export class PackWriter {
     try {
       this.#throwFailure();
       await repository.putPack(leaseId, pack.number, sealed.parts, sealed.sha256);
-      cache.append(sealed.parts[0] ?? new Uint8Array(0));
+      cache.append({
+        number: pack.number,
+        fileBytes: sealed.bytes,
+        lengths: Uint32Array.from(pack.lengths),
+        ids: pack.ids.slice(0, pack.lengths.length * idWordCount),
+        holes: new Uint32Array(0),
+      });
       counters.packsSent++;
       counters.packBytesSent += sealed.bytes;
     } finally {

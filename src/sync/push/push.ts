@@ -143,7 +143,9 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
   const { head } = lease.status;
   const keptUsage = head === undefined ? undefined : await readUsage(usagePath(options), head.sha256);
   const search = new HalfDeadSearch(options.keepHalfDead === true ? undefined : keptUsage);
-  const loaded = await loadIndex(options.indexPath, keys, repository, lease.status, (pack) => search.see(pack));
+  const { indexPath } = options;
+  const { randomBytes } = environment;
+  const loaded = await loadIndex(indexPath, keys, repository, lease.status, randomBytes, (pack) => search.see(pack));
   const halfDead = search.choose(counters);
   await checkFirstPack(repository, keys, lease, loaded.highestPack);
   const windowCount = options.archivesAtOnce + environment.threads + 1;
@@ -160,9 +162,9 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     counters,
     compression: new CompressionLevel(loaded.index.size === 0),
   });
-  const { lostDirectories } = loaded;
+  const { lostPacks } = loaded;
   const { lost } = lease.status;
-  const healer = lostDirectories.size === 0 ? undefined : new Healer(lostDirectories, lost, options.spoolPath);
+  const healer = lostPacks.size === 0 ? undefined : new Healer(lostPacks, lost, options.spoolPath);
   const usage = new PackUsage();
   const sink = new ChunkSink({
     index: loaded.index,
@@ -178,9 +180,9 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     healer,
     usage,
     halfDead,
-    spans: new SpanFolder(`${options.indexPath}.spans`, keys, environment.randomBytes),
+    spans: new SpanFolder(`${indexPath}.spans`, keys, randomBytes),
     known: await KnownArchives.load(
-      options.indexPath,
+      indexPath,
       keys,
       head === undefined ? undefined : { snapshotSha256: head.sha256, programVersion: environment.programVersion },
     ),

@@ -27,7 +27,7 @@ const flushBytes = 256 * 1024;
 export const spanFileIdBytes = 24;
 
 /** The keys that it takes. */
-export type SpanKeys = Pick<RepositoryKeys, 'repositoryId' | 'spanTag' | 'spanMemory'>;
+export type SpanKeys = Pick<RepositoryKeys, 'repositoryId' | 'spanTag' | 'memory'>;
 
 const headOf = ({ repositoryId }: SpanKeys): Uint8Array =>
   new ByteWriter(headBytes).bytes(Buffer.from('FBSP')).u8(2).zeros(3).bytes(idBytes(repositoryId)).finish();
@@ -120,7 +120,7 @@ export class SpanFile {
     const sealed = new Uint8Array((this.#blockStarts[block + 1] ?? 0) - start);
     try {
       readSync(this.#file.fd, sealed, 0, sealed.byteLength, start);
-      return decodeBlock(open(this.#keys.spanMemory, partOf(this.#keys, block), sealed, 'block of remembered spans'));
+      return decodeBlock(open(this.#keys.memory, partOf(this.#keys, block), sealed, 'block of remembered spans'));
     } catch {
       return [];
     }
@@ -147,10 +147,7 @@ async function readTable(file: FileHandle, sizeBytes: number, keys: SpanKeys): P
   if (count > spansMax || tableBytes > spansMax * 32) throw end.invalid('it is larger than allowed');
   const blocks = Math.ceil(count / blockSpans);
   const sealed = await readAt(file, sizeBytes - endBytes - tableBytes, tableBytes);
-  const reader = new ByteReader(
-    open(keys.spanMemory, partOf(keys, blocks), sealed, 'table of spans'),
-    'table of spans',
-  );
+  const reader = new ByteReader(open(keys.memory, partOf(keys, blocks), sealed, 'table of spans'), 'table of spans');
   if (reader.varint() !== count) throw reader.invalid('its number of spans is another');
   const blockStarts = new Float64Array(blocks + 1);
   blockStarts[0] = headBytes;
@@ -209,7 +206,7 @@ export class SpanFileWriter {
 
   #endBlock(): void {
     const part = partOf(this.#keys, this.#blockBytes.length);
-    const sealed = seal(this.#keys.spanMemory, part, this.#block.finish(), this.#randomBytes);
+    const sealed = seal(this.#keys.memory, part, this.#block.finish(), this.#randomBytes);
     this.#blockBytes.push(sealed.byteLength);
     this.#pending.push(sealed);
     this.#pendingBytes += sealed.byteLength;
@@ -237,7 +234,7 @@ export class SpanFileWriter {
     for (const bytes of this.#blockBytes) table.varint(bytes);
     table.bytes(this.#tags.finish()).bytes(this.#lengths.finish());
     const part = partOf(this.#keys, this.#blockBytes.length);
-    const sealed = seal(this.#keys.spanMemory, part, table.finish(), this.#randomBytes);
+    const sealed = seal(this.#keys.memory, part, table.finish(), this.#randomBytes);
     this.#pending.push(sealed, new ByteWriter(endBytes).u32(sealed.byteLength).u32(this.#count).finish());
     await this.flush(true);
     await this.#close();
