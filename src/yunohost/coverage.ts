@@ -5,6 +5,7 @@ import type { YunohostCommand } from './command/yunohost-command.ts';
 import type { CallOptions } from './command/yunohost-runner.ts';
 import { type OldAppList, readAppList } from './configuration/read-app-list.ts';
 import type { Configuration } from './configuration/schema.ts';
+import { markedFolders, type UnsavedData, unsavedDataOf } from './left-out.ts';
 
 /** Names of the archives that are no app's. */
 export const systemArchive = 'system';
@@ -12,6 +13,13 @@ export const extraArchive = 'extra-paths';
 
 /** Why an installed app is not covered. */
 export type NotCoveredReason = 'excluded' | 'not-included' | 'own-app';
+
+export interface LeftOut {
+  /** Of apps, by their setting `do_not_backup_data`. */
+  readonly data: readonly UnsavedData[];
+  /** Homes and the multimedia folder, by a file `.nobackup` in them: `/home/bob`. */
+  readonly folders: readonly string[];
+}
 
 export interface Coverage {
   /** System parts in alphabetical order; undefined when the system is not covered. */
@@ -21,6 +29,8 @@ export interface Coverage {
   readonly apps: readonly InstalledApp[];
   readonly notCovered: readonly { readonly app: InstalledApp; readonly reason: NotCoveredReason }[];
   readonly extraPaths: readonly string[];
+  /** Of what is covered, and yet in no archive, because YunoHost leaves it out. */
+  readonly leftOut: LeftOut;
   /** Covered, and not in the last snapshot. */
   readonly newApps: readonly string[];
   /** In the last snapshot, not installed any more, and not excluded: their last archives are kept. */
@@ -97,7 +107,7 @@ function findMistakes({ configuration, installed, parts, oldList, previous }: Fa
 }
 
 /** Reconciles configuration, machine and last snapshot. */
-export function reconcile(facts: Facts): Coverage {
+function reconcile(facts: Facts): Omit<Coverage, 'leftOut'> {
   const { configuration, installed, parts, oldList, previous } = facts;
   const included = [...configuration.apps.include, ...(oldList?.saved ?? [])];
   const judged = installed.map((app) => ({ app, reason: reasonAgainst(app.id, configuration, included) }));
@@ -131,5 +141,9 @@ export async function readCoverage(
   const parts = await yunohost.server.hooks('backup', options);
   const list = configuration.apps.appList;
   const oldList = list === '' ? undefined : await readAppList(yunohost.paths.at(list));
-  return reconcile({ configuration, installed, parts, oldList, previous });
+  const coverage = reconcile({ configuration, installed, parts, oldList, previous });
+  const covered = coverage.apps.map(({ id }) => id);
+  const data = await unsavedDataOf(yunohost.paths, covered);
+  const folders = await markedFolders(yunohost.paths, coverage.systemParts ?? []);
+  return { ...coverage, leftOut: { data, folders } };
 }

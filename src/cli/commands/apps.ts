@@ -15,6 +15,9 @@ const reasons = {
   'own-app': 'not covered: fallback itself, its files hold the key',
 } as const;
 
+const noData = 'covered, but for its data: do_not_backup_data is 1';
+const isMarked = 'not covered: there is a file .nobackup in it';
+
 /** The last snapshot's archives; undefined when the fallback server cannot be asked now. */
 async function lastArchives(invocation: Invocation): Promise<readonly SnapshotArchive[] | undefined> {
   const state = await openState(invocation);
@@ -48,10 +51,12 @@ function rowsOf(coverage: Coverage, archives: readonly SnapshotArchive[]): Row[]
   const last = new Map(archives.map((archive) => [archive.name, archive]));
   const row = (name: string, state: string): Row => ({ name, state, last: last.get(name) });
   const system = coverage.systemParts;
+  const withoutData = new Set(coverage.leftOut.data.map(({ app }) => app));
   return [
     row('system', system === undefined ? 'not covered: system.enabled = false' : `covered: ${system.join(', ')}`),
     ...coverage.systemPartsExcluded.map((part) => row(`system: ${part}`, 'not covered: excluded')),
-    ...coverage.apps.map(({ id }) => row(id, 'covered')),
+    ...coverage.leftOut.folders.map((folder) => row(`system: ${folder}`, isMarked)),
+    ...coverage.apps.map(({ id }) => row(id, withoutData.has(id) ? noData : 'covered')),
     ...coverage.vanished.map(({ name }) => row(name, 'no longer installed: its last archive is kept')),
     ...coverage.notCovered.map(({ app, reason }) => row(app.id, reasons[reason])),
     ...(coverage.extraPaths.length === 0 ? [] : [row('extra-paths', `covered: ${coverage.extraPaths.join(', ')}`)]),

@@ -17,6 +17,14 @@ const discardOption = textOption(
   },
 );
 
+const leaveOption = textOption(
+  '--leave <apps>',
+  'this server’s own apps, by commas, that failed to come back and need not: they stay in their snapshot',
+  { completion: 'none' },
+);
+
+const namesOf = (list: string | undefined): string[] => (list ?? '').split(',').filter((one) => one !== '');
+
 async function run(given: Invocation): Promise<number | undefined> {
   const machine = await openMachine(given, 'fallback');
   const { invocation, host } = machine;
@@ -33,7 +41,8 @@ async function run(given: Invocation): Promise<number | undefined> {
         journal,
         pin: (number) => pinSnapshot(session.repository, number),
         unpin: (number) => unpinSnapshot(session.repository, number),
-        discarded: (invocation.get(discardOption) ?? '').split(',').filter((one) => one !== ''),
+        discarded: namesOf(invocation.get(discardOption)),
+        left: namesOf(invocation.get(leaveOption)),
       }),
     );
     const { output } = invocation;
@@ -55,10 +64,15 @@ async function run(given: Invocation): Promise<number | undefined> {
     output.line(
       report.wasBare
         ? 'The apps are removed. This machine was not set up before: its system stays as it is now; install it anew if you want it empty.'
-        : 'This server is what it was before.',
+        : `This server is what it was before${report.lost.length === 0 ? '' : ', but for what is named below'}.`,
     );
+    for (const { name, reason, snapshot } of report.lost) {
+      output.warn(
+        `This server’s own ${name} did not come back: ${reason} It is in snapshot ${snapshot}, which stays pinned: fallback restore writes it to a file, yunohost backup restore brings it back.`,
+      );
+    }
     output.line('Now on the main server: fallback update. Until then its nightly pushes are refused.');
-    return undefined;
+    return report.lost.length === 0 ? undefined : 3;
   });
 }
 
@@ -67,17 +81,19 @@ export const closeCommand: CommandBody = {
     'Backs up the system and every app that came, into the same repository, and rebuilds all of it to prove it. Only then are the apps and their data removed, ' +
       'and this server’s own state restored and looked at.',
     'Meanwhile nginx, postfix and dovecot stand still, so that nothing is written that the backup does not hold. Interrupted before anything was removed, it backs up anew.',
-    'An app whose setting do_not_backup_data is 1 has its data in no archive: they stay in their folder, and close says where.',
+    'An app whose setting do_not_backup_data is 1 has its data in no archive: they stay here, in their folder or, when an app of this server’s own comes back to it, beside it; close says where.',
+    'An own app that fails to come back holds up nothing else: services run again, and the same command tries it once more; with --leave it stays in its snapshot. ' +
+      'A part of the own system that fails is told, and the close ends with exit code 3.',
     'When one app cannot be backed up, nothing is removed: repair it, or give its data up by name with --discard. Interrupted anywhere: type the same command again. ' +
       'A deploy that was interrupted is given up the same way.',
   ],
-  options: [discardOption, ...folderTakeoverOptions],
+  options: [discardOption, leaveOption, ...folderTakeoverOptions],
   examples: [
     ['fallback close', 'the main server is back'],
     ['fallback close --discard wiki', 'without saving what the app wiki produced here'],
   ],
   json: [
-    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`), `late` (a safety snapshot), `wasBare`.',
+    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`, and `from` when they were moved), `late` (a safety snapshot), `wasBare`, `lost` (of this server’s own: each `name`, `reason`, `snapshot`).',
   ],
   run,
 };

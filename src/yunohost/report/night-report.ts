@@ -43,6 +43,9 @@ function describeCoverage({ coverage }: NightResult): string[] {
   const lines: string[] = [];
   for (const { app, reason } of coverage.notCovered) lines.push(`  ${app.id}: ${reasonTexts[reason]}`);
   for (const part of coverage.systemPartsExcluded) lines.push(`  system part ${part}: excluded`);
+  for (const { app, folder } of coverage.leftOut.data)
+    lines.push(`  ${app}: its data in ${folder} (its setting do_not_backup_data is 1)`);
+  for (const folder of coverage.leftOut.folders) lines.push(`  ${folder} (there is a file .nobackup in it)`);
   const newOnes = coverage.newApps.length === 0 ? [] : [`New, covered from now on: ${coverage.newApps.join(', ')}`];
   const warnings = coverage.warnings.map((warning) => `Configuration: ${warning}`);
   return [
@@ -121,6 +124,7 @@ export function reportOfNight(result: NightResult, facts: NightFacts): Report {
         warnings,
       })),
       notCovered: result.coverage.notCovered.map(({ app, reason }) => ({ app: app.id, reason })),
+      leftOut: result.coverage.leftOut,
       readBytes: facts.readBytes,
       newBytes: facts.newBytes,
       sentBytes: facts.sentBytes,

@@ -1,9 +1,13 @@
 // Giving back, as a list of steps: what was produced is backed up and proved by rebuilding it; then what the takeover brought
 // is removed, the server's own state comes back, is looked at, and is let go.
+import { mkdir, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
+import { systemErrorCode } from '../../fs/map-fs-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive } from '../../sync/snapshots.ts';
+import { type UnsavedData, unsavedDataOf } from '../left-out.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import {
   type AppOutcome,
@@ -14,6 +18,7 @@ import {
   isDeployOpen,
   planOf,
   takeoverEpoch,
+  vitalParts,
 } from './deploy.ts';
 import { holdIntake, runningAgain, startIntake, startIntakeAgain, stopIntake, stoppedServices } from './intake.ts';
 import { type Journal, requireState } from './journal.ts';
@@ -22,14 +27,16 @@ import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles } from './reach.ts';
 import {
+  endOfTry,
   hasApp,
   type LostPart,
+  leftover,
   removeApp,
   restoreAppTwice,
   restoreParts,
   retryParts,
+  type TryEnd,
   throwIfHopeless,
-  unsavedData,
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
 import { sweepBefore, sweepLeftDomains } from './sweep.ts';
@@ -43,6 +50,8 @@ export interface CloseRequest {
   unpin(number: number): Promise<void>;
   /** Apps whose data the admin gives up: they are removed without a backup. */
   readonly discarded: readonly string[];
+  /** This server's own apps that need not come back: those that failed before stay in their snapshot. */
+  readonly left?: readonly string[];
 }
 
 /** What a close did. */
@@ -52,17 +61,25 @@ export interface CloseReport {
   readonly saved: readonly string[];
   readonly discarded: readonly string[];
   /** Apps whose data are in no archive, because their setting `do_not_backup_data` says so: they stay in these folders. */
-  readonly unsaved: readonly UnsavedData[];
+  readonly unsaved: readonly KeptData[];
   /** A safety backup of what was written after an interruption, when there was one: `update` does not bring it home. */
   readonly late?: number;
   /** The server was never set up: its system stays that of the main server. */
   readonly wasBare: boolean;
+  /** What of this server's own did not come back. */
+  readonly lost: readonly LostOwn[];
 }
 
-/** Data of an app that YunoHost leaves out of every backup; JSON. */
-export interface UnsavedData {
-  readonly app: string;
-  readonly folder: string;
+/** A system part or an app of this server's own that did not come back; JSON. */
+export interface LostOwn extends LostPart {
+  /** The snapshot that holds it; it stays pinned. */
+  readonly snapshot: number;
+}
+
+/** Data that stay here although their app is removed; JSON. */
+export interface KeptData extends UnsavedData {
+  /** Where they lie until then, when it is another place: this server's own app of the same id needs that one. */
+  readonly from?: string;
 }
 
 /** What the last takeover was, kept in the idle journal. */
@@ -108,19 +125,21 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
   }
   const own = journal.fact<OwnState>(deployFacts.own);
   const aside = journal.result<SavedState>('put-aside');
-  if (aside !== undefined) await journal.step('close:unpin', () => request.unpin(aside.snapshot));
-  for (const id of own?.apps ?? []) {
-    const alone = journal.result<SavedState>(`put-aside:${id}`);
-    if (alone !== undefined) await request.unpin(alone.snapshot);
+  const lost = lostOwn(journal, own);
+  const alone = (own?.apps ?? []).map((id) => journal.result<SavedState>(`put-aside:${id}`));
+  for (const saved of [aside, ...alone]) {
+    if (saved !== undefined && !lost.some(({ snapshot }) => snapshot === saved.snapshot))
+      await request.unpin(saved.snapshot);
   }
   const late = journal.fact<number>(lateFact);
   const report = {
     produced: produced.snapshot,
     saved: produced.archives.map(({ name }) => name),
     discarded: journal.fact<string[]>('discarded') ?? [],
-    unsaved: journal.fact<UnsavedData[]>('unsaved') ?? [],
+    unsaved: keptData(journal),
     ...(late === undefined ? {} : { late }),
     wasBare: plan.isBare,
+    lost,
   };
   const last: LastTakeover = {
     snapshot: plan.snapshot,
@@ -219,7 +238,21 @@ async function giveBack(request: CloseRequest, produced: SavedState): Promise<vo
   else if (isSystemTaken(journal))
     await journal.step('close:leave-domains', () => sweepLeftDomains(host, undefined, produced.archives));
   await journal.step('close:start-intake', () => startIntake(host, journal));
-  if (own !== undefined) await journal.step('close:check', () => checkOwn(host, own));
+  if (own !== undefined) await journal.step('close:check', () => checkOwn(request, own));
+}
+
+/** The step whose result says why an own app is not back; undefined when it is. */
+const ownAppStep = (id: string): string => `close:own-app:${id}`;
+
+/** What of this server's own is not back, with the reason. */
+function lostOwn(journal: Journal, own: OwnState | undefined): LostOwn[] {
+  const parts = journal.result<readonly LostPart[]>('close:restore-system') ?? [];
+  const apps = (own?.apps ?? []).flatMap((name): LostOwn[] => {
+    const reason = journal.result<string>(ownAppStep(name));
+    const snapshot = asideOfApp(journal, name)?.snapshot;
+    return reason === undefined || snapshot === undefined ? [] : [{ name, reason, snapshot }];
+  });
+  return [...parts.map((part) => ({ ...part, snapshot: asideOf(journal).snapshot })), ...apps];
 }
 
 /** Backs up the system and every app that came, under their own origin, and proves the backup. */
@@ -234,7 +267,7 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
   if (hasSystem || apps.length > 0) await journal.step('close:stop-intake', () => stopIntake(host, journal));
   return await journal.step('close:save', async () => {
     const kept = apps.filter((id) => !discarded.includes(id) && !isUnfinished(journal, id));
-    const unsaved = await findUnsaved(host, apps);
+    const unsaved = await findUnsaved(host, journal, apps);
     await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
     const isNothing = !hasSystem && kept.length === 0;
@@ -264,18 +297,38 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
 }
 
 /** What was written here and goes into no backup: told before anything is removed. */
-async function findUnsaved(host: TakeoverHost, apps: readonly string[]): Promise<UnsavedData[]> {
-  const unsaved: UnsavedData[] = [];
-  for (const app of apps) {
-    const folder = await unsavedData(host, app);
-    if (folder === undefined) continue;
-    unsaved.push({ app, folder });
+async function findUnsaved(host: TakeoverHost, journal: Journal, apps: readonly string[]): Promise<KeptData[]> {
+  const own = journal.fact<OwnState>(deployFacts.own)?.apps ?? [];
+  const produced = `fallback-produced-${takeoverEpoch(journal)}`;
+  const kept = (await unsavedDataOf(host.yunohost.paths, apps)).map(({ app, folder }): KeptData => {
+    // The restore of the own app would move or delete what it finds in its folder.
+    return own.includes(app) ? { app, folder: join(dirname(folder), produced, app), from: folder } : { app, folder };
+  });
+  for (const { app, folder } of kept)
     warn(
       host,
       `${app} leaves its data out of every backup (do_not_backup_data): what was written here stays in ${folder}.`,
     );
+  return kept;
+}
+
+const keptData = (journal: Journal): readonly KeptData[] => journal.fact<KeptData[]>('unsaved') ?? [];
+
+/** Moves data out of the way of the own app, into a folder that is root's alone: its owner is a mere number from now on. */
+async function moveKept({ yunohost }: TakeoverHost, { app, folder, from }: KeptData): Promise<void> {
+  const { paths } = yunohost;
+  if (from === undefined) return;
+  try {
+    await mkdir(paths.at(dirname(folder)), { mode: 0o700, recursive: true });
+    await rename(paths.at(from), paths.at(folder));
+  } catch (cause) {
+    // It was moved before, or nothing was ever written.
+    if (systemErrorCode(cause) === 'ENOENT') return;
+    throw new FallbackError('IO', `The data of ${app} in ${from} cannot be moved to ${folder}: ${String(cause)}`, {
+      cause,
+      hint: `No backup holds them, and this server’s own ${app} comes back to that folder: move them yourself, then run fallback close again.`,
+    });
   }
-  return unsaved;
 }
 
 /** Removes the apps that came, and their data: each is in the proved backup, or was given up by name. */
@@ -287,7 +340,10 @@ async function removeBrought({ host, journal }: CloseRequest, produced: SavedSta
   const remove = async (id: string): Promise<void> => {
     if (journal.isEnded(`close:remove:${id}`)) return;
     await holdIntake(host, journal);
-    await journal.step(`close:remove:${id}`, () => removeApp(host, id));
+    await journal.step(`close:remove:${id}`, async () => {
+      await removeApp(host, id);
+      for (const kept of keptData(journal)) if (kept.app === id) await moveKept(host, kept);
+    });
   };
   for (const id of brought) {
     const isNotThere = journal.isBegun(`app:${id}`) && journal.result<AppOutcome>(`app:${id}`)?.status !== 'restored';
@@ -316,9 +372,12 @@ async function bringOwnBack(request: CloseRequest, own: OwnState, produced: Save
     await journal.step('close:keep-access', () => keepAccess(host, own));
     await journal.step('close:regen-conf', () => host.yunohost.server.regenConf([], {}, longCall(host)));
   }
+  // What failed in an earlier run is tried again, unless it need not come back.
+  const failed = own.apps.filter((id) => journal.result<string>(ownAppStep(id)) !== undefined);
+  await journal.forget((step) => failed.some((id) => step === ownAppStep(id) && request.left?.includes(id) !== true));
   for (const id of own.apps) {
     if (id === host.configuration.server.ownApp) continue;
-    await journal.step(`close:own-app:${id}`, () => restoreOwnApp(request, id));
+    await journal.step(ownAppStep(id), () => bringOwnApp(request, id));
   }
   if (journal.isBegun('hide-tiles') && !journal.isEnded('show-tiles')) {
     const tiles = (journal.result<string[]>('find-tiles') ?? []).filter((tile) =>
@@ -338,7 +397,8 @@ const asideOf = (journal: Journal): SavedState => {
   throw new FallbackError('INTERNAL', 'The journal does not know where this server’s own state is.');
 };
 
-async function restoreOwnSystem({ host, session, journal }: CloseRequest): Promise<void> {
+/** @returns the parts that did not come back; none of them is vital. @throws YUNOHOST_FAILED when one is. */
+async function restoreOwnSystem({ host, session, journal }: CloseRequest): Promise<readonly LostPart[]> {
   const aside = asideOf(journal);
   const facts = aside.archives.find(({ systemParts }) => systemParts.length > 0);
   if (facts === undefined) throw new FallbackError('INTERNAL', 'The own state holds no system.');
@@ -355,38 +415,60 @@ async function restoreOwnSystem({ host, session, journal }: CloseRequest): Promi
     missing = await restoreParts(host, name, facts.systemParts);
   }
   missing = await retryParts(host, name, missing);
-  if (missing.length > 0) {
+  if (missing.some((part) => vitalParts.includes(part.name))) {
     throw new FallbackError(
       'YUNOHOST_FAILED',
       `This server’s own system did not come back: ${missing.map((part) => `${part.name} (${part.reason})`).join(', ')}.`,
       { hint: `It is safe in snapshot ${aside.snapshot}. Run fallback close again: it goes on here.` },
     );
   }
+  // Without the others the server runs; it must not stand still for one that never comes.
+  for (const part of missing) warn(host, `This server’s own ${part.name} did not come back: ${part.reason}`);
   await removePlaced(host.yunohost.paths, name);
+  return missing;
 }
 
-/** Brings back an own app that had to make way; one that stayed is left alone. */
-async function restoreOwnApp({ host, session, journal }: CloseRequest, id: string): Promise<void> {
-  if (hasApp(host, id) && !journal.isBegun(`close:own-app-tried:${id}`)) return;
+const ownTryFact = (id: string): string => `own-try:${id}`;
+
+/** Brings back an own app that had to make way; one that stayed is left alone. @returns why it is not there, or undefined. */
+async function bringOwnApp(request: CloseRequest, id: string): Promise<string | undefined> {
+  const { host, journal } = request;
+  const end = journal.fact<TryEnd>(ownTryFact(id));
+  // It never made way, or somebody brought it back, and people may have written in it.
+  if (hasApp(host, id) && (end === undefined || end === 'gone')) return undefined;
+  if (hasApp(host, id) && end === 'left') return leftover(id, 'close');
+  if (asideOfApp(journal, id) === undefined) return undefined;
+  await journal.record({ facts: { [ownTryFact(id)]: 'begun' satisfies TryEnd } });
+  let reason: string | undefined;
+  try {
+    reason = await restoreOwnApp(request, id);
+  } catch (error) {
+    throwIfHopeless(host, error);
+    reason = error instanceof Error ? error.message : String(error);
+  }
+  if (reason !== undefined) warn(host, `This server’s own app ${id} did not come back: ${reason}`);
+  await journal.record({ facts: { [ownTryFact(id)]: reason === undefined ? undefined : endOfTry(host, id) } });
+  return reason;
+}
+
+async function restoreOwnApp({ host, session, journal }: CloseRequest, id: string): Promise<string | undefined> {
   const aside = asideOfApp(journal, id);
   const facts = aside?.archives.find(({ apps }) => apps.some((app) => app.id === id));
-  if (aside === undefined || facts === undefined) return;
-  await journal.step(`close:own-app-tried:${id}`, async () => true);
+  if (aside === undefined || facts === undefined) return undefined;
   const snapshot = await snapshotByNumber(session, aside.snapshot);
   const name = placedName('take', `own-${id}`);
-  await placeArchive(host, session, findArchive(snapshot, facts.name), name, facts);
-  await removeApp(host, id);
-  tell(host, `restoring this server’s own ${id}`);
-  const reason = await restoreAppTwice(host, name, id);
-  await removePlaced(host.yunohost.paths, name);
-  if (reason === undefined) return;
-  throw new FallbackError('YUNOHOST_FAILED', `This server’s own app ${id} did not come back: ${reason}`, {
-    hint: `It is safe in snapshot ${aside.snapshot}. Run fallback close again: it goes on here.`,
-  });
+  try {
+    await placeArchive(host, session, findArchive(snapshot, facts.name), name, facts);
+    await removeApp(host, id);
+    tell(host, `restoring this server’s own ${id}`);
+    return await restoreAppTwice(host, name, id);
+  } finally {
+    await removePlaced(host.yunohost.paths, name).catch(() => undefined);
+  }
 }
 
 /** The server is what it was: domains, users, apps. @throws VERIFY_FAILED naming what is not. */
-async function checkOwn(host: TakeoverHost, own: OwnState): Promise<void> {
+async function checkOwn({ host, journal, left = [] }: CloseRequest, own: OwnState): Promise<void> {
   const call = shortCall(host);
   const { domains, main } = await host.yunohost.domains.list(call);
   const apps = (await host.yunohost.apps.list(call)).map(({ id }) => id);
@@ -400,10 +482,21 @@ async function checkOwn(host: TakeoverHost, own: OwnState): Promise<void> {
   };
   compare('domains', own.domains, domains);
   compare('users', own.users, users);
-  compare('apps', own.apps, apps);
+  const failed = new Map(own.apps.map((id) => [id, journal.result<string>(ownAppStep(id))]));
+  const isLeft = (id: string): boolean => left.includes(id) && failed.get(id) !== undefined;
+  const wanted = own.apps.filter((id) => !isLeft(id));
+  compare(
+    'apps',
+    wanted.filter((id) => failed.get(id) === undefined),
+    apps.filter((id) => !own.apps.includes(id) || failed.get(id) === undefined),
+  );
+  for (const id of wanted) {
+    const reason = failed.get(id);
+    if (reason !== undefined) wrong.push(`the app ${id} did not come back: ${reason}`);
+  }
   if (main !== own.mainDomain) wrong.push(`the main domain is ${main}, not ${own.mainDomain}`);
   if (wrong.length === 0) return;
   throw new FallbackError('VERIFY_FAILED', `This server is not yet what it was: ${wrong.join('; ')}.`, {
-    hint: 'Put right what is named, then run fallback close again: it looks once more. All data is safe in the repository.',
+    hint: 'Put right what is named, then run fallback close again: it tries what failed, and looks once more. All data is safe in the repository. An app that need not come back: fallback close --leave APP.',
   });
 }

@@ -8,6 +8,7 @@ import { withFsErrors } from '../../fs/map-fs-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
+import { type UnsavedData, unsavedData, unsavedDataOf } from '../left-out.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { type DnsOutcome, type DnsTools, switchDns } from './dns.ts';
 import { startIntakeAgain, stopIntake } from './intake.ts';
@@ -18,13 +19,16 @@ import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import type { PlannedApp, TakeoverPlan } from './preflight.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
 import {
+  endOfTry,
   hasApp,
   type LostPart,
   leavePostInstall,
+  leftover,
   removeApp,
   restoreAppTwice,
   restoreParts,
   retryParts,
+  type TryEnd,
   throwIfHopeless,
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
@@ -72,7 +76,7 @@ export const deployFacts = {
 } as const;
 
 /** Parts without which no app can come back. */
-const vitalParts = ['conf_ldap', 'conf_ynh_settings'];
+export const vitalParts = ['conf_ldap', 'conf_ynh_settings'];
 
 /** Begins a takeover: from here on it is resumed, not planned anew. */
 export async function beginDeploy(request: DeployRequest, plan: TakeoverPlan): Promise<void> {
@@ -132,6 +136,12 @@ export async function runDeploy(request: DeployRequest): Promise<DeployReport> {
 
 const ownDomainsOf = (journal: Journal): readonly string[] => journal.fact<OwnState>(deployFacts.own)?.domains ?? [];
 
+/** A restore would replace the data, and `close` could not bring them back. */
+const whyItStays = ({ app, folder }: UnsavedData): { readonly name: string; readonly reason: string } => ({
+  name: app,
+  reason: `This server’s own ${app} stays, and the main server’s is not restored: no backup holds its data in ${folder}, because its setting do_not_backup_data is 1. To take the main server’s: yunohost app setting ${app} do_not_backup_data -v 0, then fallback deploy.`,
+});
+
 /** Backs this server up as it is, and proves the backup. */
 async function putAside(request: DeployRequest, plan: TakeoverPlan): Promise<void> {
   const { host, session, journal } = request;
@@ -139,17 +149,21 @@ async function putAside(request: DeployRequest, plan: TakeoverPlan): Promise<voi
   if (plan.isBare || own === undefined) return;
   const saved = await journal.step('put-aside', async () => {
     tell(host, 'putting this server’s own state aside');
-    return await saveState({
+    const clashing = plan.apps.map(({ id }) => id).filter((id) => own.apps.includes(id));
+    const unsafe = (await unsavedDataOf(host.yunohost.paths, clashing)).map(whyItStays);
+    for (const { reason } of unsafe) warn(host, reason);
+    const state = await saveState({
       host,
       session,
       origin: origins.own,
       epoch: takeoverEpoch(journal),
       holder: 'fallback takeover',
       systemParts: own.systemParts,
-      apps: own.apps.filter((id) => id !== host.configuration.server.ownApp),
+      apps: own.apps.filter((id) => id !== host.configuration.server.ownApp && !unsafe.some(({ name }) => name === id)),
       attributes: { takeover: String(plan.snapshot) },
       mayLackApps: true,
     });
+    return { ...state, failed: [...state.failed, ...unsafe] };
   });
   await journal.step('pin-aside', () => request.pin(saved.snapshot));
 }
@@ -282,6 +296,8 @@ export function asideOfApp(journal: Journal, id: string): SavedState | undefined
 async function putAppAside({ host, session, journal, pin }: DeployRequest, id: string): Promise<void> {
   const own = journal.fact<OwnState>(deployFacts.own);
   if (own?.apps.includes(id) !== true || asideOfApp(journal, id) !== undefined) return;
+  const folder = await unsavedData(host.yunohost.paths, id);
+  if (folder !== undefined) throw new FallbackError('BACKUP_FAILED', whyItStays({ app: id, folder }).reason);
   const saved = await journal.step(`put-aside:${id}`, () =>
     saveState({
       host,
@@ -297,9 +313,6 @@ async function putAppAside({ host, session, journal, pin }: DeployRequest, id: s
   );
   await pin(saved.snapshot);
 }
-
-/** How the last try to bring an app ended: `begun`: it was cut off; `left`: something of it could not be removed; `gone`: nothing is left of it. */
-type TryEnd = 'begun' | 'left' | 'gone';
 
 const tryFact = (id: string): string => `try:${id}`;
 
@@ -325,9 +338,7 @@ async function takeApp(
       tell(host, `${app.id} was missing and is here now: it is left as it is`);
       return undefined;
     }
-    if (end === 'left') {
-      return `Something of it is here, from a try that failed or by hand, and is not touched. If it does not work: yunohost app remove ${app.id}, then fallback deploy.`;
-    }
+    if (end === 'left') return leftover(app.id, 'deploy');
   }
   await putAppAside(request, app.id);
   const archive = findArchive(snapshot, app.archive);
@@ -337,8 +348,7 @@ async function takeApp(
     await placeArchive(host, session, archive, name, facts);
     await journal.record({ facts: { [tryFact(app.id)]: 'begun' satisfies TryEnd } });
     const reason = await replaceByPlaced(host, app, name);
-    const end: TryEnd = hasApp(host, app.id) ? 'left' : 'gone';
-    await journal.record({ facts: { [tryFact(app.id)]: reason === undefined ? undefined : end } });
+    await journal.record({ facts: { [tryFact(app.id)]: reason === undefined ? undefined : endOfTry(host, app.id) } });
     return reason;
   } finally {
     await removePlaced(host.yunohost.paths, name).catch(() => undefined);

@@ -5,6 +5,7 @@ import type { SnapshotArchive } from '../../format/snapshot.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import type { ListedSnapshot } from '../../sync/snapshots.ts';
 import { systemArchive } from '../coverage.ts';
+import { unsavedDataOf } from '../left-out.ts';
 import { factsFromAttributes, readRelease } from '../night/machine-facts.ts';
 import { neededForRestore } from './placed-archive.ts';
 import { type AppFacts, type ArchiveFacts, isBadArchive, proveStored } from './stored-archive.ts';
@@ -224,11 +225,20 @@ async function judgeOwn(host: TakeoverHost, plan: TakeoverPlan): Promise<Finding
   const installed = (await host.yunohost.apps.list(call)).map(({ id }) => id);
   const { ownDomain } = host.configuration.server;
   const findings: Finding[] = [];
-  const clashing = plan.apps.filter(({ id }) => installed.includes(id)).map(({ id }) => id);
+  const both = plan.apps.filter(({ id }) => installed.includes(id)).map(({ id }) => id);
+  const unsaved = await unsavedDataOf(host.yunohost.paths, both);
+  const clashing = both.filter((id) => !unsaved.some(({ app }) => app === id));
   if (clashing.length > 0) {
     findings.push({
       level: 'warning',
       text: `Both servers have: ${clashing.join(', ')}. This server’s own are put aside, and come back with fallback close.`,
+    });
+  }
+  for (const { app, folder } of unsaved) {
+    findings.push({
+      level: 'warning',
+      text: `Both servers have ${app}, and no backup holds this server’s own data in ${folder} (its setting do_not_backup_data is 1): its own stays, and the main server’s is not restored.`,
+      hint: `yunohost app setting ${app} do_not_backup_data -v 0, and its data are put aside too.`,
     });
   }
   const missing = ownDomain !== '' && !domains.includes(ownDomain);
@@ -303,6 +313,14 @@ function judgeSystem(plan: TakeoverPlan): Finding[] {
   const domains = [...new Set([plan.system.mainDomain, ...plan.apps.map(({ domain }) => domain)])].filter(
     (one) => one !== undefined,
   );
+  const bare = plan.apps.filter(({ isDataLeftOut }) => isDataLeftOut).map(({ id }) => id);
+  if (bare.length > 0) {
+    findings.push({
+      level: 'warning',
+      text: `Without their data, which the main server leaves out of its backups (do_not_backup_data is 1): ${bare.join(', ')}.`,
+      hint: 'For the nights to come, on the main server: yunohost app setting APP do_not_backup_data -v 0.',
+    });
+  }
   findings.push({
     level: 'ok',
     text: `It brings: ${plan.systemParts.join(', ')}; ${plan.apps.length} apps on ${domains.join(', ') || 'no domain'}.`,

@@ -7,6 +7,7 @@ import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { halfRecovery, type RecoveryFacts, recoveryFact, requireNoRecovery } from './half-recovery.ts';
 import { removePrepared, requireRoomFor } from './placed-archive.ts';
 import { type ReplaceOutcome, type ReplaceRequest, replaceApp } from './replace-app.ts';
+import { requireSavedData } from './restore-parts.ts';
 import { proveStored } from './stored-archive.ts';
 import { tell } from './takeover-host.ts';
 
@@ -91,6 +92,7 @@ async function begin(
       },
     );
   }
+  await requireSavedData(host, inside);
   await requireRoomFor(host, proven);
   const left = journal.fact<RecoveryFacts>(recoveryFact);
   if (left !== undefined) await removePrepared(host, left.app);

@@ -6,7 +6,9 @@ import { FallbackError } from '../../errors/fallback-error.ts';
 import { withFsErrors } from '../../fs/map-fs-error.ts';
 import { isGoodResult } from '../command/backup-commands.ts';
 import { yunohostFailure } from '../command/yunohost-runner.ts';
-import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+import { unsavedData } from '../left-out.ts';
+import type { AppFacts } from './stored-archive.ts';
+import { longCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 /** A part that did not come back. */
 export interface LostPart {
@@ -74,17 +76,33 @@ export async function leavePostInstall(host: TakeoverHost, error: unknown): Prom
   return true;
 }
 
+/** How the last try to bring an app ended: `begun`: it was cut off; `left`: something of it could not be removed; `gone`: nothing is left of it. */
+export type TryEnd = 'begun' | 'left' | 'gone';
+
+/** How a try that failed ended. */
+export const endOfTry = (host: TakeoverHost, id: string): TryEnd => (hasApp(host, id) ? 'left' : 'gone');
+
+/** Why what stands there after such a try is not tried again. */
+export const leftover = (id: string, command: 'deploy' | 'close'): string =>
+  `Something of it is here, from a try that failed or by hand, and is not touched. If it does not work: yunohost app remove ${id}, then fallback ${command}.`;
+
 /** Whether YunoHost has this app, a half-restored one too: `app list` may leave such a one out. */
 export const hasApp = (host: TakeoverHost, id: string): boolean => existsSync(join(host.yunohost.paths.apps, id));
 
 /**
- * Where an app's data lies that no backup holds: with `do_not_backup_data` set to 1, YunoHost leaves the data folder out and
- * still says `Success` (its helper `ynh_backup`). Undefined for all other apps.
+ * A restore replaces an app's data by those of its archive. @param inside what is to be restored.
+ * @throws BACKUP_FAILED when the data that are here are in no backup, and so would be lost.
  */
-export async function unsavedData(host: TakeoverHost, id: string): Promise<string | undefined> {
-  const { apps } = host.yunohost;
-  if ((await apps.setting(id, 'do_not_backup_data', shortCall(host))) !== '1') return undefined;
-  return (await apps.setting(id, 'data_dir', shortCall(host))) ?? `/home/yunohost.app/${id}`;
+export async function requireSavedData(host: TakeoverHost, { id, isDataLeftOut }: AppFacts): Promise<void> {
+  const folder = isDataLeftOut ? undefined : await unsavedData(host.yunohost.paths, id);
+  if (folder === undefined) return;
+  throw new FallbackError(
+    'BACKUP_FAILED',
+    `The safety backup of ${id} would not hold its data in ${folder} (its setting do_not_backup_data is 1), and this version would replace them. Nothing was changed.`,
+    {
+      hint: `To have them backed up and replaced: yunohost app setting ${id} do_not_backup_data -v 0. Then run the same command again.`,
+    },
+  );
 }
 
 /** Removes an app, and its data unless no backup holds them. @throws YUNOHOST_FAILED when it is still there afterwards. */
@@ -93,7 +111,7 @@ export async function removeApp(host: TakeoverHost, id: string): Promise<void> {
   let purge = false;
   let failure: unknown;
   try {
-    const kept = await unsavedData(host, id);
+    const kept = await unsavedData(host.yunohost.paths, id);
     purge = kept === undefined;
     tell(host, purge ? `removing ${id}` : `removing ${id}; its data, which no backup holds, stays in ${kept}`);
     await host.yunohost.apps.remove(id, { purge }, longCall(host));

@@ -7,6 +7,8 @@ import type { RepositorySession } from '../../sync/repository-session.ts';
 import { newRestoreCounters, type RestoreCounters } from '../../sync/restore/restore-archive.ts';
 import { restoreArchiveToStream } from '../../sync/restore/restore-stream.ts';
 import { TarReader } from '../../tar/tar-reader.ts';
+import { settingIn } from '../command/app-settings.ts';
+import { leavesDataOut } from '../left-out.ts';
 import { type InsideInfo, parseInfo } from '../night/prove-archive.ts';
 
 /** Folders of an archive whose immediate children say what a system restore brings. */
@@ -30,6 +32,8 @@ export interface AppFacts {
   /** Its domain, from its settings; undefined for one without. */
   readonly domain: string | undefined;
   readonly path: string | undefined;
+  /** Its archive holds no data: they were left out by its setting. */
+  readonly isDataLeftOut: boolean;
 }
 
 /** What an archive holds; JSON. */
@@ -100,14 +104,11 @@ class FactCollector {
 const isWanted = (path: string): boolean =>
   path === 'info.json' || path === 'conf/ynh/current_host' || /^apps\/[^/]+\/settings\/settings\.yml$/.test(path);
 
-/** A plain value of a settings.yml: `domain: main.test`. */
-const setting = (yaml: string, key: string): string | undefined =>
-  new RegExp(`^${key}:\\s*['"]?([^'"\\n]+?)['"]?\\s*$`, 'm').exec(yaml)?.[1];
-
 function appsOf(info: InsideInfo, collector: FactCollector): AppFacts[] {
   return [...info.apps].map(([id, { version, name }]) => {
     const yaml = collector.text(`apps/${id}/settings/settings.yml`) ?? '';
-    return { id, version, name, domain: setting(yaml, 'domain'), path: setting(yaml, 'path') };
+    const [domain, path] = [settingIn(yaml, 'domain'), settingIn(yaml, 'path')];
+    return { id, version, name, domain, path, isDataLeftOut: leavesDataOut(yaml) };
   });
 }
 

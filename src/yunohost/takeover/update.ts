@@ -17,6 +17,7 @@ import {
 } from './look-home.ts';
 import { removePrepared } from './placed-archive.ts';
 import { type ReplaceOutcome, replaceApp } from './replace-app.ts';
+import { requireSavedData } from './restore-parts.ts';
 import { proveStored } from './stored-archive.ts';
 import {
   bringSystemHome,
@@ -262,7 +263,9 @@ async function bring(
       return reason === undefined ? { name, status: 'taken' } : { name, status: 'failed', reason };
     }
     const proven = await proveStored(session, archive, { signal: host.signal });
-    const domain = proven.apps.find(({ id }) => id === name)?.domain ?? item.domain;
+    const inside = proven.apps.find(({ id }) => id === name);
+    if (inside !== undefined && !isHalf(journal, item)) await requireSavedData(host, inside);
+    const domain = inside?.domain ?? item.domain;
     const { contentBytes } = proven;
     const done: ReplaceOutcome = await replaceApp({
       host,

@@ -268,7 +268,11 @@ export { yunohostDouble };
 export async function close(
   world: World,
   host: TakeoverHost,
-  { discarded = [], onStep }: { discarded?: readonly string[]; onStep?: StepListener } = {},
+  {
+    discarded = [],
+    left = [],
+    onStep,
+  }: { discarded?: readonly string[]; left?: readonly string[]; onStep?: StepListener } = {},
 ): Promise<CloseReport> {
   return await withFolderSession(world, async (session) =>
     runClose({
@@ -278,6 +282,7 @@ export async function close(
       pin: (number) => pinSnapshot(session.repository, number),
       unpin: (number) => unpinSnapshot(session.repository, number),
       discarded,
+      left,
     }),
   );
 }

@@ -1,0 +1,94 @@
+// Data that no backup holds, by an app's setting do_not_backup_data: told by every night, and never replaced by any restore.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { reportOfNight } from '../../../src/yunohost/report/night-report.ts';
+import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
+import { demoPg, demoSql } from '../double/testing.ts';
+import { doubleCommand } from '../double-host.ts';
+import { close, deploy, hostOf, look, recover, runMainNight, twoServers, update } from './takeover-fixture.ts';
+
+/** The empty folder of a database engine that had no database before. */
+const engine = /^\/var\/lib\/mysql$/;
+const leaveOut = (root: string, app: string, value = '1'): Promise<void> =>
+  doubleCommand(root).apps.setSetting(app, 'do_not_backup_data', value);
+
+describe('data that no backup holds', { concurrency: 2 }, () => {
+  it('are named by every night, and before a takeover', async () => {
+    const { world, main, host } = await twoServers();
+    await leaveOut(main.root, 'demosql');
+    main.write('/home/bob/.nobackup', '');
+    const result = await runMainNight(world, main.root);
+    const sizes = { readBytes: 1, newBytes: 1, sentBytes: 1 };
+    const report = reportOfNight(result, { hostName: 'main', place: 'there', damagedSnapshots: [], ...sizes });
+    assert.ok(report.lines.includes('Not covered:'));
+    assert.ok(report.lines.some((line) => /demosql: its data in \/home\/yunohost\.app\/demosql/.test(line)));
+    assert.ok(report.lines.some((line) => /^ {2}\/home\/bob \(/.test(line)));
+    assert.equal(result.exitCode, 0);
+    const { findings } = await look(world, host);
+    assert.ok(findings.some(({ level, text }) => level === 'warning' && /Without their data.*: demosql\./.test(text)));
+  });
+
+  it('keep an own app in its place, until they are backed up; then all is given back', async () => {
+    const { world, fallback, host } = await twoServers();
+    await leaveOut(fallback.root, 'demopg');
+    const { findings } = await look(world, host);
+    assert.ok(findings.some(({ level, text }) => level === 'warning' && /its own stays/.test(text)));
+    const app = readServerState(fallback.root, ['apps', 'databases']);
+    const first = await deploy(world, host);
+    const missing = first.apps.filter(({ status }) => status === 'missing');
+    assert.deepEqual(
+      missing.map(({ id, reason }) => [id, /own demopg stays/.test(reason ?? '')]),
+      [['demopg', true]],
+    );
+    const isOf = /demopg/;
+    const onlyOf = (differences: readonly string[]) => differences.filter((line) => isOf.test(line));
+    assert.deepEqual(onlyOf(compareServers(app, readServerState(fallback.root, ['apps', 'databases']))), []);
+    await leaveOut(fallback.root, 'demopg', '0');
+    const before = readServerState(fallback.root, ['apps', 'databases']);
+    const second = await deploy(world, host);
+    assert.ok(second.apps.every(({ status }) => status === 'restored'));
+    await close(world, host);
+    assert.deepEqual(onlyOf(compareServers(before, readServerState(fallback.root, ['apps', 'databases']))), []);
+  });
+
+  it('stay beside an own app that comes back to their folder', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    await leaveOut(main.root, 'demopg');
+    await runMainNight(world, main.root);
+    const before = readServerState(fallback.root);
+    await deploy(world, host);
+    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoPg] });
+    const report = await close(world, host);
+    const [from, folder] = ['/home/yunohost.app/demopg', '/home/yunohost.app/fallback-produced-2/demopg'];
+    assert.deepEqual(report.unsaved, [{ app: 'demopg', folder, from }]);
+    assert.ok(fallback.has(join(folder, 'uploads/day-5/file.bin')));
+    const ignore = [engine, /fallback-produced-2/];
+    assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore }), []);
+  });
+
+  it('are not replaced on the main server: neither by a recovery, nor by what comes home', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    await leaveOut(main.root, 'demosql');
+    const folder = '/home/yunohost.app/demosql';
+    main.write(`${folder}/mine`, 'mine');
+    const mainHost = hostOf(main.root, join(world.folder, 'main-state'));
+    await assert.rejects(
+      recover(world, mainHost, 'demosql'),
+      (error) => isFallbackError(error, 'BACKUP_FAILED') && /do_not_backup_data -v 0/.test(error.hint),
+    );
+    // A version without data leaves them where they are.
+    await runMainNight(world, main.root);
+    assert.equal((await recover(world, mainHost, 'demosql')).status, 'replaced');
+    assert.equal(main.read(`${folder}/mine`), 'mine');
+    await deploy(world, host);
+    await leaveOut(fallback.root, 'demosql', '0');
+    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoSql] });
+    await close(world, host);
+    const updated = await update(world, main, { take: ['demosql'] });
+    const outcome = updated?.outcomes.find(({ name }) => name === 'demosql');
+    assert.deepEqual([outcome?.status, /would replace them/.test(outcome?.reason ?? '')], ['failed', true]);
+    assert.equal(main.read(`${folder}/mine`), 'mine');
+  });
+});
