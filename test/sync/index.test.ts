@@ -1,7 +1,7 @@
 // The index and its cache: held equal to a Map; deleted, stale or corrupt, it is rebuilt, and nothing is lost or sent wrongly.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -160,5 +160,17 @@ test('a cache of another generation is void', async () => {
     const result = await withSession(repository, secret, (session) => pushBytes(session, folder, archives));
     assert.equal(repository.directoryCalls, 1);
     assert.equal(result.counters.newBytes, 0);
+  });
+});
+
+test('a cache that cannot be written costs a rebuild, and no push', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const { repository, secret } = makeMemoryRepository();
+    const archives = { app: sqlText(30_000, 3) };
+    await mkdir(join(folder, 'index'));
+    for (let night = 0; night < 2; night++) {
+      const result = await withSession(repository, secret, (session) => pushBytes(session, folder, archives));
+      assert.equal(result.counters.newBytes === 0, night > 0);
+    }
   });
 });

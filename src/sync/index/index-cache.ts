@@ -3,11 +3,11 @@
 //
 //     0   "FBIX"   4 version=2   5 zeros (3)   8 repository id (16)   24 generation of the server's records (40)
 //     64  blocks: u32 sealed length | records of packs (known-pack.ts), sealed together: a seal for each pack would be most of the loading
-import { open as openFile, stat } from 'node:fs/promises';
+import { type FileHandle, open as openFile, stat } from 'node:fs/promises';
 import { ByteWriter } from '../../bytes/byte-writer.ts';
 import { freeBytes } from '../../bytes/free-bytes.ts';
 import type { RepositoryKeys } from '../../crypto/key-hierarchy.ts';
-import { nonceBytes, open, type RandomBytes, seal, tagBytes } from '../../crypto/seal.ts';
+import { nonceBytes, open, type RandomBytes, sealParts, tagBytes } from '../../crypto/seal.ts';
 import { idBytes } from '../../format/ids.ts';
 import { limits } from '../../format/limits.ts';
 import { decodeKnownPacks, encodeKnownPacks, type KnownPack, recordBytesOf } from './known-pack.ts';
@@ -28,6 +28,11 @@ function encodeHead(keys: CacheKeys, generation: string): Uint8Array {
   const writer = new ByteWriter(headBytes).bytes(Buffer.from('FBIX')).u8(2).zeros(3).bytes(idBytes(keys.repositoryId));
   writer.bytes(Buffer.from(generation.padEnd(40).slice(0, 40), 'latin1'));
   return writer.finish();
+}
+
+async function writeWhole(file: FileHandle, bytes: Uint8Array, start: number): Promise<void> {
+  for (let at = 0; at < bytes.byteLength; )
+    at += (await file.write(bytes, at, bytes.byteLength - at, start + at)).bytesWritten;
 }
 
 /** A cache file opened for reading what it holds and appending to it. */
@@ -68,7 +73,11 @@ export class IndexCache {
     if (file === undefined) return;
     const read = async (bytes: number, at: number): Promise<Uint8Array | undefined> => {
       const into = new Uint8Array(bytes);
-      const { bytesRead } = await file.read(into, 0, bytes, at);
+      // What a disk cannot read is as good as gone.
+      const bytesRead = await file.read(into, 0, bytes, at).then(
+        (done) => done.bytesRead,
+        () => 0,
+      );
       return bytesRead === bytes ? into : undefined;
     };
     try {
@@ -117,10 +126,13 @@ export class IndexCache {
 
   #takeBlock(): Uint8Array[] {
     if (this.#pending.length === 0) return [];
-    const sealed = seal(this.#keys.memory, this.#head, encodeKnownPacks(this.#pending), this.#randomBytes);
+    const records = encodeKnownPacks(this.#pending);
     this.#pending = [];
     this.#pendingBytes = 0;
-    return [new ByteWriter(lengthBytes).u32(sealed.byteLength).finish(), sealed];
+    const parts = sealParts(this.#keys.memory, this.#head, [records], this.#randomBytes);
+    freeBytes(records);
+    const sealedBytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+    return [new ByteWriter(lengthBytes).u32(sealedBytes).finish(), ...parts];
   }
 
   async #write(block: readonly Uint8Array[]): Promise<void> {
@@ -128,12 +140,16 @@ export class IndexCache {
     const start = this.#endByte ?? 0;
     const file = await openFile(this.#path, start === 0 ? 'w' : 'r+', 0o600);
     try {
-      const bytes = Buffer.concat(start === 0 ? [this.#head, ...block] : block);
       await file.truncate(start);
-      await file.write(bytes, 0, bytes.length, start);
-      this.#endByte = start + bytes.length;
+      let at = start;
+      for (const part of start === 0 ? [this.#head, ...block] : block) {
+        await writeWhole(file, part, at);
+        at += part.byteLength;
+      }
+      this.#endByte = at;
     } finally {
       await file.close();
+      for (const part of block) freeBytes(part);
     }
   }
 }

@@ -70,6 +70,8 @@ class IndexBuilder {
   }
 }
 
+const packsBetweenFlushes = 256;
+
 /** What is over heals another night, and a server that claims to have lost everything holds no push up. */
 const directoriesAskedMax = 10_000;
 
@@ -128,9 +130,11 @@ export async function loadIndex(
       const pack = knownPackOf(openPackDirectory(keys, record, number));
       builder.add(pack);
       cache.append(pack);
-      fetched++;
+      // The disk must keep up, or what waits for it would fill the memory.
+      if (++fetched % packsBetweenFlushes === 0) await cache.flush().catch(() => undefined);
     }
-    await cache.flush();
+    // A full disk costs the next push a rebuild, and this one nothing.
+    await cache.flush().catch(() => undefined);
   }
   let asked = 0;
   for (const number of wanted.healable.numbers()) {
