@@ -43,6 +43,8 @@ export interface FileSystem {
   link(from: string, to: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
+  /** Removes many names, those that are there, in their order. */
+  unlinkAll(paths: readonly string[]): Promise<void>;
   /** Makes the names in a folder durable. */
   syncFolder(path: string): Promise<void>;
   /** What lies in a folder, in no order. */

@@ -3,25 +3,20 @@ import { dirname, join } from 'node:path';
 import type { FileSystem } from './file-system.ts';
 import { systemErrorCode, withFsErrors } from './map-fs-error.ts';
 
-/** Removes a file's name, not yet durably; returns whether it was there. @throws IO. */
-export async function unlinkIfThere(fs: FileSystem, path: string): Promise<boolean> {
-  return await withFsErrors('remove a file', async () => {
-    try {
-      await fs.unlink(path);
-      return true;
-    } catch (error) {
-      if (systemErrorCode(error) === 'ENOENT') return false;
-      throw error;
-    }
-  });
-}
-
 /** Removes a file durably; returns whether it was there. @throws IO. */
 export async function removeFile(fs: FileSystem, path: string): Promise<boolean> {
-  const removed = await unlinkIfThere(fs, path);
-  // Also when it was not there: an earlier removal may not be durable yet.
-  await withFsErrors('remove a file', () => fs.syncFolder(dirname(path)));
-  return removed;
+  return await withFsErrors('remove a file', async () => {
+    const wasThere = await fs.unlink(path).then(
+      () => true,
+      (error: unknown) => {
+        if (systemErrorCode(error) === 'ENOENT') return false;
+        throw error;
+      },
+    );
+    // Also when it was not there: an earlier removal may not be durable yet.
+    await fs.syncFolder(dirname(path));
+    return wasThere;
+  });
 }
 
 /**

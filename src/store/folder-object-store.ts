@@ -4,15 +4,12 @@ import { ensureFolder } from '../fs/ensure-folder.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { withFsErrors } from '../fs/map-fs-error.ts';
 import { beginFile, type FileDraft } from '../fs/publish-file.ts';
-import { moveAside, unlinkIfThere } from '../fs/remove-file.ts';
+import { moveAside } from '../fs/remove-file.ts';
 import { replaceFile } from '../fs/replace-file.ts';
 import { removeLeftovers } from '../fs/temporary-file.ts';
 import { type Environment, randomName } from './environment.ts';
 import type { ObjectDraft, ObjectKey, ObjectReading, ObjectStore } from './object-store.ts';
 import type { ByteSpan } from './repository-store.ts';
-
-/** A file system removes a file in 20 µs, and waking this thread for each costs more. */
-const removalsAtOnce = 32;
 
 class FolderDraft implements ObjectDraft {
   readonly #store: FolderObjectStore;
@@ -152,9 +149,7 @@ export class FolderObjectStore implements ObjectStore {
 
   async remove(keys: readonly ObjectKey[]): Promise<void> {
     const paths = keys.map((key) => this.path(key));
-    for (let at = 0; at < paths.length; at += removalsAtOnce) {
-      await Promise.all(paths.slice(at, at + removalsAtOnce).map((path) => unlinkIfThere(this.#fs, path)));
-    }
+    await withFsErrors('remove files', () => this.#fs.unlinkAll(paths));
     for (const folder of new Set(paths.map((path) => dirname(path)))) {
       await withFsErrors('remove files', async () => {
         if ((await this.#fs.facts(folder)) !== undefined) await this.#fs.syncFolder(folder);

@@ -167,6 +167,10 @@ export class CrashFileSystem implements FileSystem {
     this.#apply([{ folder: this.#folder(dirname(path)), name: basename(path), node: undefined }]);
   }
 
+  async unlinkAll(paths: readonly string[]): Promise<void> {
+    for (const path of paths) if ((await this.facts(path)) !== undefined) await this.unlink(path);
+  }
+
   async syncFolder(path: string): Promise<void> {
     this.#step();
     const folder = this.#folder(path);
