@@ -1,11 +1,10 @@
 // A lock that the kernel takes away with its process, SIGKILL included. Node has no flock; SQLite's write lock is one:
 // the holder keeps a transaction open on a small database of its own, in which others can still read who it is.
-import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FallbackError } from '../errors/fallback-error.ts';
-import { giveToFolderOwner } from './folder-owner.ts';
+import { createPrivateFile } from './folder-owner.ts';
 import { mapFsError, systemErrorCode } from './map-fs-error.ts';
 
 /** Who holds a lock, as it said itself. */
@@ -20,11 +19,10 @@ export interface ExclusiveLock {
   release(): void;
 }
 
-/** Makes the file with mode 0600. Never opens an existing one: closing it would end this process's own kernel lock on it. */
-function createPrivateFile(path: string): void {
+/** Never opens an existing one: closing it would end this process's own kernel lock on it. */
+function ensureLockFile(path: string): void {
   try {
-    closeSync(openSync(path, 'ax', 0o600));
-    giveToFolderOwner(path);
+    createPrivateFile(path);
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw mapFsError(error, 'make the lock file');
   }
@@ -114,7 +112,7 @@ export interface LockRequest {
  * @throws STORE_LOCKED, naming the holder.
  */
 export async function acquireExclusiveLock(path: string, request: LockRequest): Promise<ExclusiveLock> {
-  createPrivateFile(path);
+  ensureLockFile(path);
   const database = openDatabase(path);
   const pauseMs = 20;
   // Two that ask at the same moment may both find the other in the way; a few tries let one of them through.

@@ -3,7 +3,7 @@ import { type BigIntStats, closeSync, constants, open as openDescriptor, read, u
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, statfs, unlink } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FileFacts, FileSystem, OpenFile } from './file-system.ts';
-import { giveToFolderOwner } from './folder-owner.ts';
+import { giveFolderToFolderOwner, giveToFolderOwner } from './folder-owner.ts';
 
 const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW;
 const privateFileMode = 0o600;
@@ -70,7 +70,12 @@ export const nodeFileSystem: FileSystem = {
       constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
       privateFileMode,
     );
-    giveToFolderOwner(path);
+    try {
+      giveToFolderOwner(handle.fd, path);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
     return new NodeFile(handle);
   },
   async openFile(path) {
@@ -100,7 +105,7 @@ export const nodeFileSystem: FileSystem = {
   },
   async createFolder(path) {
     await mkdir(path, { mode: privateFolderMode });
-    giveToFolderOwner(path);
+    giveFolderToFolderOwner(path);
   },
   link,
   rename,

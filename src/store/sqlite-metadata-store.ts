@@ -1,8 +1,8 @@
 // The records in metadata.sqlite: WAL, one connection that writes and one that reads.
-import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FallbackError } from '../errors/fallback-error.ts';
-import { giveToFolderOwner } from '../fs/folder-owner.ts';
+import { createPrivateFile } from '../fs/folder-owner.ts';
 import { mapFsError } from '../fs/map-fs-error.ts';
 import type { Lasting, MetadataRead, MetadataStore, MetadataWrite } from './metadata-store.ts';
 import { isBusy, isCorrupt, mapSqliteError, numberIn, SqliteConnection } from './sqlite-connection.ts';
@@ -19,8 +19,7 @@ export const suspectSuffix = '-suspect';
 function noteDamage(path: string, error: unknown): void {
   if (!isCorrupt(error)) return;
   try {
-    closeSync(openSync(path + suspectSuffix, 'a', 0o600));
-    giveToFolderOwner(path + suspectSuffix);
+    createPrivateFile(path + suspectSuffix);
   } catch {
     // The error itself is what matters; without the note the damage is met again.
   }
@@ -72,8 +71,7 @@ export class SqliteMetadataStore implements MetadataStore {
   static create(path: string): void {
     try {
       // A file of length zero is an empty database; SQLite gives its log files the same mode and owner.
-      closeSync(openSync(path, 'wx', 0o600));
-      giveToFolderOwner(path);
+      createPrivateFile(path);
       const connection = new SqliteConnection(path);
       try {
         connection.exec('PRAGMA journal_mode = WAL');

@@ -37,11 +37,11 @@ export async function openListedSnapshot(
 
 /**
  * Finds the snapshot that an admin names: `latest`, its number, or a date (`2026-11-22`, `2026-11-22 03:00`: the newest not after it).
- * @throws NOT_FOUND, and for `latest` TRUST_ROLLBACK when the list ends before the head that the session has checked.
+ * @throws NOT_FOUND, and but for a number TRUST_ROLLBACK when the list ends before the head that the session has checked.
  */
 export async function findSnapshot(session: RepositorySession, name: string): Promise<ListedSnapshot> {
   const summaries = await session.repository.snapshots();
-  if (name === 'latest') requireHead(session.status, summaries.at(-1));
+  if (!/^\d+$/.test(name)) requireHead(session.status, summaries.at(-1));
   const found = pickSnapshot(summaries, name);
   if (found === undefined) {
     throw new FallbackError('NOT_FOUND', `There is no snapshot ${JSON.stringify(name)}.`, {
@@ -52,7 +52,7 @@ export async function findSnapshot(session: RepositorySession, name: string): Pr
 }
 
 /** The head was checked against what this machine has seen; the list is another answer. @throws TRUST_ROLLBACK. */
-function requireHead({ head }: RepositoryStatus, newest: SnapshotSummary | undefined): void {
+export function requireHead({ head }: RepositoryStatus, newest: SnapshotSummary | undefined): void {
   if (head === undefined || (newest !== undefined && newest.number > head.number)) return;
   if (newest?.number === head.number && equalBytes(newest.sha256, head.sha256)) return;
   const listed = newest === undefined ? 'no snapshot' : `snapshot ${newest.number} as the newest`;

@@ -200,7 +200,8 @@ test('a list that ends before the head, or tells of a snapshot what its seal doe
     const { snapshots } = repository;
     repository.snapshots = async () => (await snapshots.call(repository)).slice(0, 2);
     await withSession(repository, secret, async (session) => {
-      await assert.rejects(findSnapshot(session, 'latest'), (error) => isFallbackError(error, 'TRUST_ROLLBACK'));
+      for (const name of ['latest', '2999-01-01'])
+        await assert.rejects(findSnapshot(session, name), (error) => isFallbackError(error, 'TRUST_ROLLBACK'));
       assert.equal((await findSnapshot(session, '2')).head.number as number, 2);
     });
     for (const lie of [{ complete: false }, { origin: parseOrigin('fallback-produced') }, { epoch: parseEpoch(2) }]) {

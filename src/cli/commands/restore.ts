@@ -1,6 +1,7 @@
 // fallback restore: archives as files, single members into a folder, or either to stdout. It never changes a running system.
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
+import { isDamage } from '../../sync/read/is-damage.ts';
 import type { ExtractResult } from '../../sync/restore/extract-members.ts';
 import type { RestoreCounters, RestoredArchive } from '../../sync/restore/restore-archive.ts';
 import type { ListedSnapshot } from '../../sync/snapshots.ts';
@@ -120,8 +121,11 @@ function reportFiles(
 ): number | undefined {
   output.json({
     snapshot: snapshot.head.number,
+    complete: snapshot.summary.complete,
     archives: restored.map(({ archive, path, error }) => ({
       name: archive.name,
+      status: archive.status,
+      savedAtMs: archive.savedAtMs,
       path: error === undefined ? path : undefined,
       bytes: archive.recipe.lengthBytes,
       sha256: archive.recipe.sha256,
@@ -137,15 +141,16 @@ function reportFiles(
   }
   const of = good.length === restored.length ? '' : `${good.length} of `;
   output.line(`${of}${showCount(restored.length, 'archive')}, ${showBytes(bytes)}, verified, in ${showDuration(ms)}.`);
-  const failed = restored.find(({ error }) => error !== undefined);
-  if (failed?.error?.exitCode === exitDamage) {
+  const isDamaged = ({ error }: RestoredArchive): boolean => error !== undefined && isDamage(error);
+  const failed = restored.find(isDamaged) ?? restored.find(({ error }) => error !== undefined);
+  if (failed !== undefined && isDamaged(failed)) {
     output.warn(
       'Another night may be whole: fallback snapshots. The members that are whole, of a damaged archive: ' +
         `fallback restore ${snapshot.head.number} ${showText(failed.archive.name)} "**" --to FOLDER. ` +
         'Data that the main server still has is healed by its next push.',
     );
   }
-  return failed?.error?.exitCode;
+  return failed !== undefined && isDamaged(failed) ? exitDamage : failed?.error?.exitCode;
 }
 
 async function streamOut(invocation: Invocation, opened: OpenedRepository, wanted: Wanted): Promise<undefined> {
@@ -212,10 +217,14 @@ function reportMembers(
   result: ExtractResult,
   ms: number,
 ): number | undefined {
-  const { membersRestored, writtenBytes, problems, problemsTotal } = result;
+  const { membersRestored, writtenBytes, problems, problemsTotal, hasDamage } = result;
+  const [archive] = wanted.archives;
   output.json({
     snapshot: snapshot.head.number,
-    archive: wanted.archives[0]?.name,
+    complete: snapshot.summary.complete,
+    archive: archive?.name,
+    status: archive?.status,
+    savedAtMs: archive?.savedAtMs,
     folder: wanted.folder,
     members: membersRestored,
     bytes: writtenBytes,
@@ -230,7 +239,7 @@ function reportMembers(
     `${showCount(membersRestored, 'member')}, ${showBytes(writtenBytes)}, restored to ${showText(wanted.folder ?? '')} in ${showDuration(ms)}.`,
   );
   if (problemsTotal === 0) return undefined;
-  return problems.some(({ error }) => error.exitCode === exitDamage) ? exitDamage : exitIncomplete;
+  return hasDamage ? exitDamage : exitIncomplete;
 }
 
 function warnOfSnapshot({ output }: Invocation, { summary, record }: ListedSnapshot): void {
@@ -309,8 +318,8 @@ export const restoreCommand: CommandBody = {
     ['fallback restore latest system --output - | tar -t', 'an archive to stdout'],
   ],
   json: [
-    'Archives: one object: `snapshot`, `archives` (each `name`, `path`, `bytes`, `sha256`; `error` instead of `path` when it is damaged), `durationMs`.',
-    'Members: one object: `snapshot`, `archive`, `folder`, `members`, `bytes`, `problems` (each `name`, `error`), `problemsTotal`, `durationMs`.',
+    'Archives: one object: `snapshot`, `complete`, `archives` (each `name`, `status`, `savedAtMs`, `path`, `bytes`, `sha256`; `error` instead of `path` when it is damaged), `durationMs`.',
+    'Members: one object: `snapshot`, `complete`, `archive`, `status`, `savedAtMs`, `folder`, `members`, `bytes`, `problems` (each `name`, `error`), `problemsTotal`, `durationMs`.',
   ],
   run,
 };

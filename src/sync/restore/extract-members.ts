@@ -16,7 +16,7 @@ import type { RepositorySession } from '../repository-session.ts';
 import { checkFreeSpace } from './free-space.ts';
 import { parseHeaders, readHeaders } from './member-headers.ts';
 import { MemberWriter, type MemberWriterOptions, namesOf } from './member-writer.ts';
-import { type PlannedMember, planMembers, type Selection, selectMembers } from './plan-members.ts';
+import { isOdd, type PlannedMember, planMembers, type Selection, selectMembers } from './plan-members.ts';
 import { TargetTree } from './target-tree.ts';
 
 /** How far an extraction is; read by the progress line. */
@@ -57,9 +57,14 @@ export interface ExtractResult {
   /** The first thousand. */
   readonly problems: readonly ExtractProblem[];
   readonly problemsTotal: number;
+  /** Whether one of all problems is damage. */
+  readonly hasDamage: boolean;
 }
 
 const problemsMax = 1000;
+/** Of errors that say: damaged. */
+const exitDamage = 4;
+const goOn = { hint: 'Members that were finished stay. Run it again with --overwrite, or into another folder.' };
 /** What stops one member only; anything else stops the run. */
 const memberCodes: ReadonlySet<string> = new Set(['UNSAFE_PATH', 'ALREADY_EXISTS', 'IO', 'ARCHIVE_UNREADABLE']);
 const fatalSystemErrors: ReadonlySet<unknown> = new Set(['EIO', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM']);
@@ -118,6 +123,7 @@ class Extraction {
   readonly #writer: MemberWriter;
   readonly #problems: ExtractProblem[] = [];
   #problemsTotal = 0;
+  #hasDamage = false;
   #membersRestored = 0;
   #writtenBytes = 0;
   #nextSpan = 0;
@@ -139,6 +145,24 @@ class Extraction {
   }
 
   async run(): Promise<ExtractResult> {
+    try {
+      await this.#restoreAll();
+    } catch (error) {
+      // The next run takes folders that it finds for the user's own, and leaves their modes and owners alone.
+      this.#writer.finishFolders(() => undefined);
+      throw isFallbackError(error, 'INTERRUPTED') ? new FallbackError('INTERRUPTED', error.message, goOn) : error;
+    }
+    this.#writer.finishFolders((member, error) => this.#note(member, error));
+    return {
+      membersRestored: this.#membersRestored,
+      writtenBytes: this.#writtenBytes,
+      problems: this.#problems,
+      problemsTotal: this.#problemsTotal,
+      hasDamage: this.#hasDamage,
+    };
+  }
+
+  async #restoreAll(): Promise<void> {
     let hasLate = false;
     for await (const planned of planMembers(this.#catalogue, this.#selection)) {
       if (planned.action === 'symlink' || planned.action === 'device') hasLate = true;
@@ -149,13 +173,6 @@ class Extraction {
         if (planned.action === 'symlink' || planned.action === 'device') await this.#attempt(planned);
       }
     }
-    this.#writer.finishFolders((member, error) => this.#note(member, error));
-    return {
-      membersRestored: this.#membersRestored,
-      writtenBytes: this.#writtenBytes,
-      problems: this.#problems,
-      problemsTotal: this.#problemsTotal,
-    };
   }
 
   async #attempt(planned: PlannedMember): Promise<void> {
@@ -173,6 +190,7 @@ class Extraction {
     const error = mapFsError(thrown, `restore ${member.name}`);
     if (!stopsOneMember(error)) throw error;
     this.#problemsTotal++;
+    this.#hasDamage ||= error.exitCode === exitDamage;
     if (this.#problems.length < problemsMax) this.#problems.push({ name: member.name, error });
   }
 
@@ -191,7 +209,10 @@ class Extraction {
       case 'broken':
         throw new FallbackError(
           'NOT_FOUND',
-          `It is a hard link to ${member.linkName}, which the archive does not hold.`,
+          isOdd(member.linkName)
+            ? `It is a hard link to ${member.linkName}, and that name is not UTF-8: the archive holds no such file, or several that look alike.`
+            : `It is a hard link to ${member.linkName}, which the archive does not hold.`,
+          { hint: 'Restore the archive whole, and take it out with tar.' },
         );
       case 'other':
         throw new FallbackError('FORMAT_UNSUPPORTED', 'It is of a kind that this program does not restore.', {
@@ -241,8 +262,7 @@ class Extraction {
 
   /** A member's headers, when its names are not what the catalogue can hold. */
   async #headersIfOdd(member: CatalogueMember): Promise<TarEntry | undefined> {
-    const isOdd = member.name.includes('\ufffd') || member.linkName.includes('\ufffd');
-    return isOdd ? await this.#readEntry(member) : undefined;
+    return isOdd(member.name) || isOdd(member.linkName) ? await this.#readEntry(member) : undefined;
   }
 
   async #readEntry(member: CatalogueMember): Promise<TarEntry> {

@@ -18,7 +18,7 @@ import { systemErrorCode } from '../../fs/map-fs-error.ts';
 import type { TarEntry } from '../../tar/tar-reader.ts';
 import { SparseWriter } from '../workers/sparse-writer.ts';
 import { applyLinkMetadata, applyMetadata, type MetadataOptions, modeOf } from './member-metadata.ts';
-import { giveName } from './partial-file.ts';
+import { giveName, isWithoutLinks } from './partial-file.ts';
 import { type Place, splitMemberName, type TargetTree } from './target-tree.ts';
 
 export interface MemberWriterOptions extends MetadataOptions {
@@ -108,11 +108,20 @@ export class MemberWriter {
       } finally {
         closeSync(file);
       }
-      if (isKept) linkSync(partial, this.#tree.stagingPath(stagedName(source)));
+      if (isKept) this.#keepForLinks(partial, source);
       giveName(partial, place.path, this.#options.overwrite === true, member.name);
     } catch (error) {
       rmSync(partial, { force: true });
       throw error;
+    }
+  }
+
+  /** Where that cannot be done, the links to it are problems of their own; the file is there. */
+  #keepForLinks(partial: Buffer, source: CatalogueMember): void {
+    try {
+      linkSync(partial, this.#tree.stagingPath(stagedName(source)));
+    } catch (error) {
+      if (!isWithoutLinks(error)) throw error;
     }
   }
 

@@ -29,7 +29,10 @@ export async function removeDeadPartials(fs: FileSystem, folder: string): Promis
   return removed;
 }
 
-const noHardLinks: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'EMLINK']);
+const noHardLinks: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'EMLINK', 'EXDEV']);
+
+/** Whether a hard link failed because this place has none. */
+export const isWithoutLinks = (error: unknown): boolean => noHardLinks.has(systemErrorCode(error));
 
 function alreadyExists(shown: string): FallbackError {
   return new FallbackError('ALREADY_EXISTS', `${shown} exists already; it was not touched.`);
@@ -48,9 +51,8 @@ export function giveName(from: string | Buffer, to: string | Buffer, overwrite: 
   try {
     linkSync(from, to);
   } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === 'EEXIST') throw alreadyExists(shown);
-    if (!noHardLinks.has(code)) throw error;
+    if (systemErrorCode(error) === 'EEXIST') throw alreadyExists(shown);
+    if (!isWithoutLinks(error)) throw error;
     claimName(to, shown);
     renameSync(from, to);
     return;

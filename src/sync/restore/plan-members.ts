@@ -6,6 +6,9 @@ import { findMembers } from '../read/find-members.ts';
 import { MemberPatterns, normalizeMemberPath } from '../read/member-pattern.ts';
 import { NameTable } from '../read/name-table.ts';
 
+/** A name that is not UTF-8: the catalogue has a replacement character for what it cannot hold, so that several may look alike. */
+export const isOdd = (name: string): boolean => name.includes('\ufffd');
+
 /** What was chosen, gathered in one pass over the catalogue. */
 export interface Selection {
   readonly patterns: MemberPatterns;
@@ -26,7 +29,7 @@ export async function selectMembers(catalogue: CatalogueReader, paths: readonly 
   for await (const { member, path, index } of findMembers(catalogue, patterns)) {
     membersTotal++;
     const before = names.set(path, index);
-    if (before >= 0) replaced.add(before);
+    if (before >= 0 && !isOdd(path)) replaced.add(before);
     if (member.type === 'hardlink') linkTargets.add(normalizeMemberPath(member.linkName));
   }
   return { patterns, replaced, linkTargets, membersTotal };
@@ -60,6 +63,8 @@ const plainActions: Readonly<Partial<Record<CatalogueMember['type'], MemberActio
 export async function* planMembers(catalogue: CatalogueReader, selection: Selection): AsyncGenerator<PlannedMember> {
   /** For each wanted path, the file that it means at this point of the archive. */
   const files = new Map<string, CatalogueMember>();
+  /** Odd names that several files have: nobody can say here which of them a hard link means. */
+  const ambiguous = new Set<string>();
   /** Files whose contents are restored already, by their place. */
   const restored = new Set<number>();
   let index = 0;
@@ -68,7 +73,9 @@ export async function* planMembers(catalogue: CatalogueReader, selection: Select
     const isChosen = selection.patterns.matches(path) && !selection.replaced.has(index);
     index++;
     const isWanted = selection.linkTargets.has(path);
-    const source = member.type === 'hardlink' ? files.get(normalizeMemberPath(member.linkName)) : member;
+    const linkPath = normalizeMemberPath(member.linkName);
+    const linked = ambiguous.has(linkPath) ? undefined : files.get(linkPath);
+    const source = member.type === 'hardlink' ? linked : member;
     if (isChosen) {
       let action: MemberAction = plainActions[member.type] ?? 'other';
       if (member.type === 'hardlink') action = actionOfLink(source, restored);
@@ -76,6 +83,7 @@ export async function* planMembers(catalogue: CatalogueReader, selection: Select
       yield { member, action, source: source ?? member, isLinkTarget };
       if (isLinkTarget && source !== undefined) restored.add(source.headerOffset);
     }
+    if (isWanted && isOdd(path) && files.has(path)) ambiguous.add(path);
     if (isWanted && source?.type === 'file') files.set(path, source);
     else if (isWanted) files.delete(path);
   }

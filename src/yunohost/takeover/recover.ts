@@ -2,20 +2,21 @@
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { RepositoryReader } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
-import { findArchive, type ListedSnapshot, openListedSnapshot } from '../../sync/snapshots.ts';
+import { findArchive, type ListedSnapshot, openListedSnapshot, requireHead } from '../../sync/snapshots.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { halfRecovery, type RecoveryFacts, recoveryFact, requireNoRecovery } from './half-recovery.ts';
 import { removePrepared, requireRoomFor } from './placed-archive.ts';
 import { type ReplaceOutcome, type ReplaceRequest, replaceApp } from './replace-app.ts';
 import { requireSavedData } from './restore-parts.ts';
 import { proveStored } from './stored-archive.ts';
-import { tell } from './takeover-host.ts';
+import { tell, warn } from './takeover-host.ts';
 
-/** The newest snapshot with this app, of the given time or before. @param at a snapshot's number, a date, or undefined. @throws NOT_FOUND, USAGE. */
+/** The newest snapshot with this app, of the given time or before. @param at a snapshot's number, a date, or undefined. @param onLost is told of newer ones whose file is lost. @throws NOT_FOUND, USAGE, TRUST_ROLLBACK. */
 export async function findVersion(
   session: RepositorySession<RepositoryReader>,
   app: string,
   at: string | undefined,
+  onLost: (number: number) => void = () => undefined,
 ): Promise<ListedSnapshot> {
   const isNumber = at !== undefined && /^\d+$/.test(at);
   const isDay = at !== undefined && /^\d{4}-\d\d-\d\d$/.test(at);
@@ -31,12 +32,16 @@ export async function findVersion(
     );
   }
   const summaries = await session.repository.snapshots();
+  if (!isNumber) requireHead(session.status, summaries.at(-1));
   const wanted = summaries.filter((summary) => {
-    if (summary.fileLost === true) return false;
     if (isNumber) return summary.number === Number(at);
     return (summary.origin === origins.main || summary.origin === origins.produced) && summary.receivedAtMs <= timeMs;
   });
   for (const summary of wanted.reverse()) {
+    if (summary.fileLost === true) {
+      onLost(summary.number);
+      continue;
+    }
     const snapshot = await openListedSnapshot(session, summary);
     if (snapshot.record.archives.some(({ name }) => name === app)) return snapshot;
   }
@@ -79,7 +84,9 @@ async function begin(
   { journal, session, app, host }: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
   at: string | undefined,
 ): Promise<RecoveryFacts> {
-  const snapshot = await findVersion(session, app, at);
+  const snapshot = await findVersion(session, app, at, (number) =>
+    warn(host, `The fallback server has lost the file of snapshot ${number}: an older one is taken.`),
+  );
   tell(host, `verifying ${app} of snapshot ${snapshot.head.number}`);
   const proven = await proveStored(session, findArchive(snapshot, app), { signal: host.signal });
   const inside = proven.apps.find(({ id }) => id === app);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { extractMembers, newExtractCounters } from '../../../src/sync/restore/extract-members.ts';
 import { newRestoreCounters } from '../../../src/sync/restore/restore-archive.ts';
 import { extractToStream } from '../../../src/sync/restore/restore-stream.ts';
@@ -244,6 +244,50 @@ test('zero regions stay sparse; modes, times and names of any bytes come back', 
       const stats = await stat(Buffer.concat([Buffer.from(`${outside}/`), name]));
       assert.equal(stats.mode & 0o777, 0o751);
       assert.equal(stats.mtimeMs, 1234567890_000);
+    });
+  });
+});
+
+test('names that are not UTF-8 and look alike are two files, and no link is made to the wrong one', async () => {
+  const entries: TarEntryInput[] = [
+    ['caf\udce8.txt', 'one'],
+    ['caf\udce9.txt', 'two'],
+    hardlinkTo('link', 'caf\udce8.txt'),
+  ];
+  await withArchive(tarOf(entries, 'gnu'), async (session, archive) => {
+    await inFolder(async (outside) => {
+      const counters = newExtractCounters();
+      const result = await extractMembers({ session, archive, paths: [], folder: outside, counters });
+      assert.deepEqual(
+        result.problems.map(({ name, error }) => [name, error.code]),
+        [['link', 'NOT_FOUND']],
+      );
+      const names = (await readdir(outside, { encoding: 'buffer' })).map((one) => one.toString('latin1'));
+      assert.deepEqual(names.sort(), ['caf\xe8.txt', 'caf\xe9.txt']);
+    });
+  });
+});
+
+test('a run that is interrupted leaves its folders as the archive has them, and says how to go on', async () => {
+  const entries: TarEntryInput[] = [folder('data', { mode: 0o755 }), ['data/a', noise(300_000, 1)], ['data/b', 'b']];
+  await withArchive(tarOf(entries), async (session, archive) => {
+    await inFolder(async (outside) => {
+      const controller = new AbortController();
+      let done = 0;
+      const counters = Object.defineProperty(newExtractCounters(), 'membersDone', {
+        get: () => done,
+        set: (count: number) => {
+          done = count;
+          if (count === 2) controller.abort(new FallbackError('INTERRUPTED', 'The run was interrupted.'));
+        },
+      });
+      const { signal } = controller;
+      await assert.rejects(
+        extractMembers({ session, archive, paths: [], folder: outside, counters, signal }),
+        (error) => isFallbackError(error, 'INTERRUPTED') && /--overwrite/.test(error.hint),
+      );
+      assert.deepEqual(await readdir(outside, { recursive: true }), ['data', 'data/a']);
+      assert.equal((await stat(join(outside, 'data'))).mode & 0o777, 0o755);
     });
   });
 });
