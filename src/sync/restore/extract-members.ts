@@ -1,10 +1,12 @@
 // Restores members of a tar archive into a folder: TRUST, restore path safety. Folders and files first, links and devices next,
 // folders' modes and times last; what cannot be restored is listed, and the rest goes on.
+import { execFile } from 'node:child_process';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import type { CatalogueMember } from '../../format/catalogue.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
-import { mapFsError, withFsErrors } from '../../fs/map-fs-error.ts';
+import { mapFsError, systemErrorCode, withFsErrors } from '../../fs/map-fs-error.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import type { TarEntry } from '../../tar/tar-reader.ts';
 import { ArchiveReader } from '../read/archive-reader.ts';
@@ -95,11 +97,25 @@ export async function extractMembers(options: ExtractOptions): Promise<ExtractRe
     await checkFreeSpace(place, neededBytes);
     const tree = new TargetTree(folder, session.environment.randomBytes);
     try {
-      return await new Extraction(options, catalogue, selection, reader, spans, new MemberWriter(tree, options)).run();
+      const writer = new MemberWriter(tree, options);
+      const result = await new Extraction(options, catalogue, selection, reader, spans, writer).run();
+      await makeDurable(folder);
+      return result;
     } finally {
       tree.close();
     }
   });
+}
+
+/** The whole file system at once: a call for each of a hundred thousand files would take minutes. */
+async function makeDurable(folder: string): Promise<void> {
+  try {
+    await promisify(execFile)('sync', ['-f', '--', folder]);
+  } catch (error) {
+    // Without coreutils it is made durable by the kernel within half a minute.
+    if (systemErrorCode(error) !== 'ENOENT')
+      throw new FallbackError('IO', `What was restored to ${folder} may not be durable.`, { cause: error });
+  }
 }
 
 /** Tells the reader every span that will be read, in order: headers and contents of each. @returns the bytes of all contents. */
