@@ -63,6 +63,11 @@ export class MemberPatterns {
     return matches;
   }
 
+  /** Whether every member is meant. */
+  get areAll(): boolean {
+    return this.all.length === 0 || this.all.some(({ path }) => path === '' || path === '**');
+  }
+
   /** The first pattern that no member matched. */
   get unmatched(): MemberPattern | undefined {
     return this.all.find((pattern) => !pattern.isMatched);

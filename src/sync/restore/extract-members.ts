@@ -64,6 +64,7 @@ export interface ExtractResult {
 }
 
 const problemsMax = 1000;
+const tarBlockBytes = 512;
 /** Of errors that say: damaged. */
 const exitDamage = 4;
 const goOn = { hint: 'Members that were finished stay. Run it again with --overwrite, or into another folder.' };
@@ -169,6 +170,7 @@ class Extraction {
       throw isFallbackError(error, 'INTERRUPTED') ? new FallbackError('INTERRUPTED', error.message, goOn) : error;
     }
     this.#writer.finishFolders((member, error) => this.#note(member, error));
+    if (this.#selection.patterns.areAll) await this.#lookBehind();
     return {
       membersRestored: this.#membersRestored,
       writtenBytes: this.#writtenBytes,
@@ -191,6 +193,21 @@ class Extraction {
     }
   }
 
+  /** A tar ends with zeros. What stands there instead could not be listed when it was pushed, behind a damaged header say. */
+  async #lookBehind(): Promise<void> {
+    const start = Math.ceil(this.#selection.endByte / tarBlockBytes) * tarBlockBytes;
+    const end = Math.min(start + tarBlockBytes, this.#reader.lengthBytes);
+    if (start >= end || (await this.#reader.read(start, end)).every((byte) => byte === 0)) return;
+    this.#add(
+      this.#options.archive.name,
+      new FallbackError(
+        'ARCHIVE_UNREADABLE',
+        'The archive goes on behind its last member that could be listed, already when it was pushed.',
+        { hint: 'Restore it whole: all its bytes are there.' },
+      ),
+    );
+  }
+
   async #attempt(planned: PlannedMember): Promise<void> {
     this.#options.signal?.throwIfAborted();
     try {
@@ -205,9 +222,13 @@ class Extraction {
   #note(member: CatalogueMember, thrown: unknown): void {
     const error = mapFsError(thrown, `restore ${member.name}`);
     if (!stopsOneMember(error)) throw error;
+    this.#add(member.name, error);
+  }
+
+  #add(name: string, error: FallbackError): void {
     this.#problemsTotal++;
     this.#hasDamage ||= error.exitCode === exitDamage;
-    if (this.#problems.length < problemsMax) this.#problems.push({ name: member.name, error });
+    if (this.#problems.length < problemsMax) this.#problems.push({ name, error });
   }
 
   async #restore({ member, action, source, isLinkTarget }: PlannedMember): Promise<void> {

@@ -17,6 +17,8 @@ export interface Selection {
   /** Paths that chosen hard links name. */
   readonly linkTargets: ReadonlySet<string>;
   readonly membersTotal: number;
+  /** Where the last chosen member ends in the archive. */
+  readonly endByte: number;
 }
 
 /** @throws NOT_FOUND when a path means no member, and what CatalogueReader.members throws. */
@@ -26,13 +28,15 @@ export async function selectMembers(catalogue: CatalogueReader, paths: readonly 
   const replaced = new Set<number>();
   const linkTargets = new Set<string>();
   let membersTotal = 0;
+  let endByte = 0;
   for await (const { member, path, index } of findMembers(catalogue, patterns)) {
     membersTotal++;
+    endByte = member.headerOffset + member.headerBytes + member.sizeBytes;
     const before = names.set(path, index);
     if (before >= 0 && !isOdd(path)) replaced.add(before);
     if (member.type === 'hardlink') linkTargets.add(normalizeMemberPath(member.linkName));
   }
-  return { patterns, replaced, linkTargets, membersTotal };
+  return { patterns, replaced, linkTargets, membersTotal, endByte };
 }
 
 /**

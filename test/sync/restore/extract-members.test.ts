@@ -268,6 +268,35 @@ test('names that are not UTF-8 and look alike are two files, and no link is made
   });
 });
 
+test('all members of an archive whose list ended early: what lies behind is told', async () => {
+  const entries: TarEntryInput[] = [
+    ['a', 'first'],
+    ['b', 'second'],
+    ['c', 'third'],
+  ];
+  const whole = tarOf(entries, 'gnu');
+  const damaged = Buffer.from(whole);
+  // The second header's checksum.
+  damaged[1024 + 148] = 0x39;
+  await withArchive(damaged, async (session, archive) => {
+    for (const [paths, expected] of [
+      [[], ['ARCHIVE_UNREADABLE']],
+      [['**'], ['ARCHIVE_UNREADABLE']],
+      [['a'], []],
+    ] as const) {
+      await inFolder(async (outside) => {
+        const counters = newExtractCounters();
+        const result = await extractMembers({ session, archive, paths, folder: outside, counters });
+        assert.deepEqual(
+          result.problems.map(({ error }) => error.code),
+          expected,
+        );
+        assert.deepEqual(await readdir(outside), ['a']);
+      });
+    }
+  });
+});
+
 test('a run that is interrupted leaves its folders as the archive has them, and says how to go on', async () => {
   const entries: TarEntryInput[] = [folder('data', { mode: 0o755 }), ['data/a', noise(300_000, 1)], ['data/b', 'b']];
   await withArchive(tarOf(entries), async (session, archive) => {
