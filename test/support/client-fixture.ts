@@ -6,6 +6,7 @@ import { deriveRepositoryKeys } from '../../src/crypto/key-hierarchy.ts';
 import { sealConfiguration } from '../../src/crypto/sealed-configuration.ts';
 import type { RepositoryConfiguration } from '../../src/format/configuration.ts';
 import { parseEpoch, parseOrigin, parseRepositoryId } from '../../src/format/ids.ts';
+import { encodeKeyDocument } from '../../src/format/key-document.ts';
 import type { RepositoryReader, RepositoryWriter } from '../../src/store/repository-store.ts';
 import { StreamSource } from '../../src/sync/push/byte-source.ts';
 import { type PushOptions, type PushResult, push } from '../../src/sync/push/push.ts';
@@ -38,6 +39,8 @@ export function makeMemoryRepository(configuration: RepositoryConfiguration = te
   const repository = new MemoryRepository(parseRepositoryId(randomBytes(16).toString('hex')));
   const keys = deriveRepositoryKeys(secret, repository.repositoryId);
   repository.configurationFile = sealConfiguration(keys, configuration, testEnvironment.randomBytes);
+  const { repositoryId } = repository;
+  repository.keyDocuments.push(encodeKeyDocument({ repositoryId, number: 1, slots: [{ type: 'clear', secret }] }));
   return { repository, secret };
 }
 

@@ -134,7 +134,14 @@ export async function checkConfiguration(session: RepositorySession, findings: F
     async () => openConfiguration(keys, await repository.configuration()),
     (error) => findings.add(error.code, `The repository’s configuration is damaged. ${error.message}`),
   );
-  for (const number of await repository.keyDocumentNumbers()) {
+  const numbers = await repository.keyDocumentNumbers();
+  if (numbers.length === 0) {
+    // Nobody else would notice before the day when the main server is gone, and its secret with it.
+    const text =
+      'The store shows no key document: neither the passphrase nor the recovery sheet would open the repository, only this machine’s own secret does.';
+    findings.add('DAMAGED', `${text} On the fallback server fallback scrub brings it back, where a copy is left.`);
+  }
+  for (const number of numbers) {
     const note = (code: FallbackError['code'], message: string): void =>
       findings.add(code, `Key document ${number} is damaged. ${message}`);
     await attempt(

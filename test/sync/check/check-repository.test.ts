@@ -18,7 +18,17 @@ import { newRestoreCounters, restoreArchiveToFile } from '../../../src/sync/rest
 import { restoreArchiveToStream } from '../../../src/sync/restore/restore-stream.ts';
 import { findArchive, findSnapshot } from '../../../src/sync/snapshots.ts';
 import { type ClientFixture, testEnvironment, withSession } from '../../support/client-fixture.ts';
-import { counting, folder, lines, noise, pushNights, symlinkTo, tarOf, withQuickSession } from '../read/archives.ts';
+import {
+  bound,
+  counting,
+  folder,
+  lines,
+  noise,
+  pushNights,
+  symlinkTo,
+  tarOf,
+  withQuickSession,
+} from '../read/archives.ts';
 import { freeze } from './frozen-repository.ts';
 
 const check = (session: RepositorySession, readDataPercent = 0): Promise<CheckReport> =>
@@ -119,7 +129,7 @@ test('a sample reads as many packs as it says, others each time', async () => {
               seen.add(number);
               return target.pack(number);
             }
-          : Reflect.get(target, key).bind(target),
+          : bound(target, key),
     });
     const watchedSession = { ...session, repository: watched };
     const metadata = (await check(watchedSession)).packsRead;
@@ -278,13 +288,17 @@ test('a damaged key document is named; a network that fails ends the check, and 
   fixture.repository.keyDocuments.push(new Uint8Array(100));
   const { problems } = await checkNow(fixture);
   assert.equal(problems.length, 1);
-  assert.match(problems[0]?.message ?? '', /Key document 1/);
+  assert.match(problems[0]?.message ?? '', /Key document 2/);
+  const { repository: empty, secret } = await pushNights([{ app: tarOf([['x', 'y']]) }]);
+  empty.keyDocuments.length = 0;
+  const without = await checkNow({ repository: empty, secret });
+  assert.match(without.problems.map(({ message }) => message).join(), /no key document/);
   await withQuickSession(fixture.repository, fixture.secret, async (session) => {
     const pack = async (): Promise<Uint8Array> => {
       throw new FallbackError('UNREACHABLE', 'gone');
     };
     const repository = new Proxy(session.repository, {
-      get: (target, key) => (key === 'pack' ? pack : Reflect.get(target, key).bind(target)),
+      get: (target, key) => (key === 'pack' ? pack : bound(target, key)),
     });
     await assert.rejects(check({ ...session, repository }, 100), (error) => isFallbackError(error, 'UNREACHABLE'));
   });

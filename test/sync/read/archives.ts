@@ -133,7 +133,13 @@ export function counting(session: RepositorySession): { session: RepositorySessi
             fetched.set(number, (fetched.get(number) ?? 0) + 1);
             return target.pack(number);
           }
-        : Reflect.get(target, key).bind(target),
+        : bound(target, key),
   });
   return { session: { ...session, repository }, fetched };
+}
+
+/** A property of an object behind a proxy; its methods stay its own. */
+export function bound(target: object, key: string | symbol): unknown {
+  const value: unknown = Reflect.get(target, key);
+  return typeof value === 'function' ? value.bind(target) : value;
 }
