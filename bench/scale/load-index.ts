@@ -36,6 +36,7 @@ const { index, fetchedDirectories } = await loadIndex(
   deriveRepositoryKeys(benchSecret, repositoryId),
   repository,
   status,
+  PackRanges.empty,
   (count) => new Uint8Array(randomBytes(count)),
 );
 if (fetchedDirectories > 0) throw new Error('the cache was not believed');

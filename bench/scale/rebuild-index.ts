@@ -1,6 +1,7 @@
 // A process of its own: builds the index of a paired client, from the server where the cache lacks it, and prints what it took.
 // Arguments: the client's folder, the cache file.
 import { randomBytes } from 'node:crypto';
+import { PackRanges } from '../../src/format/pack-ranges.ts';
 import { loadIndex } from '../../src/sync/index/load-index.ts';
 import type { RebuiltFigures } from './bench-repository.ts';
 import { openClient } from './open-client.ts';
@@ -15,6 +16,7 @@ const { index, fetchedDirectories } = await loadIndex(
   keys,
   repository,
   status,
+  PackRanges.empty,
   (count) => new Uint8Array(randomBytes(count)),
 );
 const loadMs = performance.now() - start;

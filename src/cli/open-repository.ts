@@ -179,6 +179,7 @@ export async function openForPush(invocation: Invocation): Promise<{
   try {
     const environment = clientEnvironment(invocation.world);
     const session = await openSession(repository, credentials.secret, await state.seenHead(), environment);
+    if (!session.isHeadProved) warnOfLostHead(invocation, session.status);
     const traffic = (): Traffic => repository.traffic();
     const opened = { session, place: showHostPort(credentials.address), traffic, state, close: () => session.close() };
     return { opened, state, credentials };

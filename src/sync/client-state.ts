@@ -1,5 +1,6 @@
 // What a client keeps between runs, in a folder of its own (mode 0700): where the server is, its certificate, the tokens,
 // the repository secret, what was seen last, and the caches of the index and of snapshots.
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromHex, toHex } from '../bytes/hex.ts';
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
@@ -7,6 +8,7 @@ import { parseRepositoryId, type RepositoryId } from '../format/ids.ts';
 import { ensureFolder } from '../fs/ensure-folder.ts';
 import { acquireExclusiveLock, type ExclusiveLock } from '../fs/exclusive-lock.ts';
 import type { FileSystem } from '../fs/file-system.ts';
+import { withFsErrors } from '../fs/map-fs-error.ts';
 import { readWholeFile } from '../fs/read-file.ts';
 import { readSecretFile } from '../fs/read-secret-file.ts';
 import { replaceFile } from '../fs/replace-file.ts';
@@ -87,6 +89,16 @@ export class ClientState {
     if (secret === undefined) throw this.#invalid('secret');
     const certificate = address.certificateSha256 === undefined ? undefined : await this.#read('certificate.pem');
     return { address, certificate, pushToken: await this.#readSecret('push-token'), secret };
+  }
+
+  /** Forgets what it knows of packs and archives, but for the numbers that it has used: after this it believes what the store shows. @throws IO. */
+  async forgetCaches(): Promise<void> {
+    await withFsErrors('remove the cache of the index', async () => {
+      for (const name of await readdir(this.folder)) {
+        const isCache = name === 'index' || (name.startsWith('index.') && name !== 'index.numbers');
+        if (isCache) await rm(join(this.folder, name), { recursive: true });
+      }
+    });
   }
 
   /** What this machine has seen last, or undefined. */

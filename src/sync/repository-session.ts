@@ -25,6 +25,8 @@ export interface RepositorySession<Store extends RepositoryReader = RepositoryRe
   readonly status: RepositoryStatus;
   /** False when the store has lost the newest snapshot's file: older ones can be read, and the head is not to be remembered. */
   readonly isHeadProved: boolean;
+  /** What this machine had seen before; undefined when nothing. */
+  readonly seen: SeenHead | undefined;
   readonly crypto: CryptoRunner;
   readonly environment: ClientEnvironment;
   close(): Promise<void>;
@@ -52,6 +54,7 @@ export async function openSession<Store extends RepositoryReader>(
     configuration,
     status,
     isHeadProved,
+    seen,
     crypto,
     environment,
     async close() {

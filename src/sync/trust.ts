@@ -152,6 +152,25 @@ async function checkChain(
 }
 
 /**
+ * T4 for a writer, where the store has lost the head's file: the chain cannot be followed, so what this machine has seen must be listed
+ * at least. (A reader may have seen a snapshot that retention deleted long ago; of a writer it is the newest but for the lost one.)
+ * @throws TRUST_ROLLBACK, TRUST_FORK.
+ */
+export async function checkLostHead(repository: RepositoryReader, seen: SeenHead): Promise<void> {
+  const listed = (await repository.snapshots()).find(({ number }) => number === seen.number);
+  if (listed === undefined) {
+    throw new FallbackError(
+      'TRUST_ROLLBACK',
+      `The store has lost the file of its newest snapshot, and lists no snapshot ${seen.number}, which this machine has seen. Nothing was sent.`,
+      {
+        hint: 'Ask on the fallback server what happened (fallback scrub). When you know the reason: fallback repositories drop-newest there, or remove trust.json here; then push again.',
+      },
+    );
+  }
+  if (!equalBytes(listed.sha256, seen.sha256)) throw fork(seen);
+}
+
+/**
  * T6: new packs are numbered above every pack that this client knows of, so that it never seals two under one number.
  * @param highestKnown of the directories in the index cache.
  * @throws TRUST_ROLLBACK, SEAL_BROKEN.

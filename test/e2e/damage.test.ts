@@ -71,7 +71,7 @@ test('a store that shows an older state than this machine has seen is refused, f
     await story.server.stop();
     await cp(story.store, join(story.folder, 'older'), { recursive: true });
     story.server = await startServe(story.store, [], story.port);
-    await pushNight(story, 2);
+    const archives = await pushNight(story, 2);
     await story.server.stop();
     story.server = await startServe(join(story.folder, 'older'), [], story.port);
     for (const command of [
@@ -82,5 +82,32 @@ test('a store that shows an older state than this machine has seen is refused, f
       assert.equal(refused.exitCode, 5, refused.stderr);
       assert.match(refused.stderr, /TRUST_ROLLBACK/);
     }
+    // As THREAT-MODEL.md says: whoever knows that the store came from a backup removes the trust record, and pushes.
+    await rm(join(story.state, 'trust.json'));
+    await runCommand(['push', join(story.folder, 'archives'), '--state', story.state]);
+    assert.ok(sameArchives(archives, await restoreArchives(story, 'latest', join(story.folder, 'restored'))));
+    await runCommand(['check', '--read-data', '--state', story.state]);
+  });
+});
+
+test('damage that only a check knows of: the next push does not build on it, and scrub and another push heal the rest', async () => {
+  await withStory(async (story) => {
+    const archives = await pushNight(story, 1);
+    const [pack = ''] = (await packFiles(story.store)).sort();
+    await flipByte(pack, 5000);
+    const check = await tryCommand(['check', '--read-data', '--state', story.state]);
+    assert.equal(check.exitCode, 4, check.stdout + check.stderr);
+    assert.match(check.stderr, /fallback scrub/);
+    const push = ['push', join(story.folder, 'archives'), '--state', story.state];
+    await runCommand(push);
+    const restored = join(story.folder, 'restored');
+    assert.ok(sameArchives(archives, await restoreArchives(story, '2', restored)));
+    assert.equal((await tryCommand(['restore', '1', '--to', `${restored}-1`, '--state', story.state])).exitCode, 4);
+    await tryCommand(['scrub', '--dir', story.store]);
+    await runCommand(push);
+    for (const snapshot of ['1', '2', '3'])
+      assert.ok(sameArchives(archives, await restoreArchives(story, snapshot, restored)), snapshot);
+    await runCommand(['check', '--read-data', '--state', story.state]);
+    assert.ok(!(await readdir(story.state)).includes('index.damaged'));
   });
 });

@@ -48,6 +48,7 @@ for (const engine of ['fallback', 'fastcdc-wasm'] as const) {
         'empty',
         'index',
         'index.archives',
+        'index.numbers',
         'index.spans',
         'index.usage',
         'system',

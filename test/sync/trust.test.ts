@@ -1,8 +1,9 @@
 // Trust checks T1-T4 of THREAT-MODEL.md, against stores that lie.
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { deriveRepositoryKeys } from '../../src/crypto/key-hierarchy.ts';
 import type { ErrorCode } from '../../src/errors/error-codes.ts';
 import { FallbackError, isFallbackError } from '../../src/errors/fallback-error.ts';
@@ -209,6 +210,93 @@ test('a list that ends before the head, or tells of a snapshot what its seal doe
       await withSession(repository, secret, async (session) => {
         await assert.rejects(findSnapshot(session, 'latest'), (error) => isFallbackError(error, 'SEAL_BROKEN'));
       });
+    }
+  });
+});
+
+test('a lost head hides no other history from a push: what this machine has seen must be listed', async () => {
+  await withNights(3, async ({ repository, secret }, heads) => {
+    const { snapshot } = repository;
+    repository.snapshot = async (number) => {
+      if (number === 3) throw new FallbackError('DAMAGED', 'its file is lost');
+      return await snapshot.call(repository, number);
+    };
+    const pushSeeing = (seen: SeenHead) =>
+      inTemporaryFolder((folder) =>
+        withSession(repository, secret, (session) => pushBytes({ ...session, seen }, folder, { a: sqlText(900) })),
+      );
+    const [first] = heads as [SeenHead];
+    await refuses(pushSeeing({ ...first, sha256: new Uint8Array(32) }), 'TRUST_FORK');
+    const { snapshots } = repository;
+    repository.snapshots = async () => (await snapshots.call(repository)).slice(1);
+    await refuses(pushSeeing(first), 'TRUST_ROLLBACK');
+    repository.snapshots = snapshots;
+    assert.equal(repository.files.length, 3);
+    assert.equal((await pushSeeing(first)).snapshot.number as number, 4);
+  });
+});
+
+test('a lease of another epoch than the machine’s own is refused: no head of that epoch is sealed', async () => {
+  await withNights(1, async (fixture) => {
+    const { repository } = fixture;
+    const { acquireLease } = repository;
+    repository.acquireLease = async (request) => {
+      const lease = await acquireLease.call(repository, request);
+      return { ...lease, status: { ...lease.status, epoch: parseEpoch(9) } };
+    };
+    await refuses(pushAgain(fixture), 'PROTOCOL');
+    assert.equal(repository.files.length, 1);
+  });
+});
+
+test('a lease that is said to live for no time is renewed once a second at most, and one renewal at a time', async () => {
+  await withNights(1, async (fixture) => {
+    const { repository } = fixture;
+    const { acquireLease } = repository;
+    repository.acquireLease = async (request) => ({ ...(await acquireLease.call(repository, request)), lifetimeMs: 0 });
+    let renewals = 0;
+    repository.onPutPack = async () => {
+      const { renewLease } = repository;
+      repository.renewLease = async () => {
+        renewals++;
+      };
+      await sleep(100);
+      repository.renewLease = renewLease;
+    };
+    await pushAgain(fixture);
+    assert.ok(renewals <= 1, `${renewals}`);
+  });
+});
+
+test('no pack number is sealed twice by one machine, be the first upload acknowledged or not', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const { repository, secret } = makeMemoryRepository();
+    const tried: number[][] = [];
+    for (const isFailing of [true, true, false]) {
+      const numbers: number[] = [];
+      tried.push(numbers);
+      repository.onPutPack = (number) => {
+        numbers.push(number);
+        if (isFailing) throw new FallbackError('SERVER_FULL', 'as planned');
+      };
+      const pushing = withSession(repository, secret, (session) => pushBytes(session, folder, { a: sqlText(9000) }));
+      if (isFailing) await refuses(pushing, 'SERVER_FULL');
+      else await pushing;
+    }
+    const all = tried.flat();
+    assert.equal(new Set(all).size, all.length, all.join(' '));
+    // Nothing is left out for good.
+    assert.ok(Math.max(...all) < 3 * 64);
+    // What is marked is passed over when it lies out of all proportion, or is another repository's.
+    const mark = join(folder, 'index.numbers');
+    const bytes = await readFile(mark);
+    for (const damaged of [Buffer.concat([bytes.subarray(0, 24), Buffer.of(0xff, 0xff, 0x7f)]), Buffer.of(1)]) {
+      await writeFile(mark, damaged);
+      const { lastPack } = repository;
+      await withSession(repository, secret, (session) =>
+        pushBytes(session, folder, { a: Buffer.concat([damaged, sqlText(9000, damaged.length)]) }),
+      );
+      assert.ok(repository.lastPack > lastPack && repository.lastPack < lastPack + 64);
     }
   });
 });

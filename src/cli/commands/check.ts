@@ -1,5 +1,7 @@
 // fallback check: proves that every snapshot is complete, and, with --read-data, that it can be rebuilt.
+import type { RepositoryId } from '../../format/ids.ts';
 import type { AffectedArchive, CheckCounters, CheckProblem, CheckReport } from '../../sync/check/check-report.ts';
+import type { ClientState } from '../../sync/client-state.ts';
 import { type CommandBody, type Invocation, valueOption } from '../command-spec.ts';
 import { withRepository } from '../open-repository.ts';
 import { parsePercent } from '../parse-values.ts';
@@ -49,13 +51,14 @@ const describeProblem = ({ code, message, affected }: CheckProblem): string[] =>
 ];
 
 function report({ output }: Invocation, found: CheckReport, percent: number, ms: number): void {
-  const { problems, surplus, ...counts } = found;
+  const { problems, surplus, packsUnusable, packsSound: _, ...counts } = found;
   output.json({
     ...counts,
     readDataPercent: percent,
     sound: problems.length === 0,
     problems,
     surplus: surplus.map(({ snapshot, packs }) => ({ snapshot, packs: packs.toText() })),
+    packsUnusable: packsUnusable.toText(Number.POSITIVE_INFINITY),
     durationMs: Math.round(ms),
   });
   const { snapshotsChecked, archivesChecked, packsListed, packsRead, packBytesRead, archivesRebuilt, rebuiltBytes } =
@@ -89,8 +92,8 @@ function report({ output }: Invocation, found: CheckReport, percent: number, ms:
   output.line(`${showCount(problems.length, 'problem')}:`);
   for (const problem of problems) output.lines(describeProblem(problem));
   output.warn(
-    'Damage was found. Push, then check again: what tonight’s archives still contain is healed; ' +
-      'what they lack stays lost until retention drops those snapshots.',
+    'Damage was found. Run fallback scrub on the fallback server, then push here, and check again: what tonight’s archives still contain is ' +
+      'healed; what they lack stays lost until retention drops those snapshots.',
   );
 }
 
@@ -116,19 +119,27 @@ async function run(invocation: Invocation): Promise<number | undefined> {
       progress.stop();
     }
     report(invocation, found, percent, world.monotonicMs() - startedMs);
-    if (found.problems.length > 0 && state !== undefined) {
-      const { forgetArchives } = await import('../../sync/push/known-archives.ts');
-      await forgetArchives(state.indexPath);
-    }
+    if (state !== undefined) await remember(state, session.keys.repositoryId, found);
     return found.problems.length === 0 ? undefined : exitDamage;
   });
+}
+
+/** Leaves to the next push what it must not build on. @throws DISK_FULL, IO. */
+async function remember({ indexPath }: ClientState, repository: RepositoryId, found: CheckReport): Promise<void> {
+  const { readDamagedPacks, writeDamagedPacks } = await import('../../sync/index/damaged-packs.ts');
+  const noted = await readDamagedPacks(indexPath, repository);
+  const damaged = noted.minus(found.packsSound).union(found.packsUnusable);
+  if (!damaged.isEmpty || !noted.isEmpty) await writeDamagedPacks(indexPath, repository, damaged);
+  if (found.problems.length === 0) return;
+  const { forgetArchives } = await import('../../sync/push/known-archives.ts');
+  await forgetArchives(indexPath);
 }
 
 export const checkCommand: CommandBody = {
   description: [
     'Without --read-data only lists are fetched: every chunk that an archive needs must lie in a pack that is there. With it packs are fetched, ' +
       'and every chunk is compared with its id; with 100 % the newest snapshot’s archives are rebuilt against their SHA-256 too.',
-    'Damage never ends a check half-way: all of it is reported, with the archives and members that it touches. Exits with 4 then.',
+    'Damage never ends a check half-way: all of it is reported, with the archives and members that it touches. Exits with 4 then. Pushes of this machine no longer build on packs that it found damaged.',
   ],
   options: [readDataOption, ...readingOptions, quietOption, jsonOption],
   examples: [
@@ -139,7 +150,7 @@ export const checkCommand: CommandBody = {
   json: [
     'One object: `snapshotsChecked`, `archivesChecked`, `archivesDistinct`, `packsListed`, `packsRead`, `packBytesRead`, `archivesRebuilt`, `rebuiltBytes`, ' +
       '`readDataPercent`, `sound`, `problems` (each `code`, `message`, `snapshot`, `archive`, `pack`, `affected`: each `archive`, `snapshots`, `lost`, ' +
-      '`members`, `membersTotal`), `surplus` (each `snapshot`, `packs`), `durationMs`.',
+      '`members`, `membersTotal`), `surplus` (each `snapshot`, `packs`), `packsUnusable` (whole by the store, and do not open), `durationMs`.',
   ],
   run,
 };

@@ -85,7 +85,8 @@ async function contextOf(
   const state = await openState(invocation);
   const yunohost = await openYunohost(invocation, configuration);
   const { readAccountNames } = await import('../../yunohost/stream/account-names.ts');
-  const seen = await state.seenHead();
+  const { seen } = opened.session;
+  if (seen === undefined) await state.forgetCaches();
   return {
     session: opened.session,
     yunohost,

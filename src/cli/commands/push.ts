@@ -101,7 +101,8 @@ async function pushOpened(
   const { world, output } = invocation;
   const { newPushCounters } = await import('../../sync/push/push-counters.ts');
   const state = await openState(invocation);
-  const seen = await state.seenHead();
+  const { seen } = opened.session;
+  if (seen === undefined) await state.forgetCaches();
   const epoch = seen?.epoch ?? opened.session.status.epoch;
   const counters = newPushCounters();
   counters.archivesTotal = found.length;

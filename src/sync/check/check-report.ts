@@ -48,6 +48,10 @@ export interface CheckReport {
   /** Empty when all is well. The caller exits 4 otherwise. */
   readonly problems: readonly CheckProblem[];
   readonly surplus: readonly SurplusPacks[];
+  /** Packs that cannot be opened, though the store gives them as whole: no push should build on them. */
+  readonly packsUnusable: PackRanges;
+  /** Packs of which every chunk was compared with its id. */
+  readonly packsSound: PackRanges;
 }
 
 /** How far a check is; read by the progress line. */

@@ -7,7 +7,13 @@ import { findAffected } from './affected-archives.ts';
 import { checkArchives } from './check-archives.ts';
 import { readPacks, rebuildArchives, samplePacks } from './check-data.ts';
 import type { CheckCounters, CheckReport } from './check-report.ts';
-import { checkConfiguration, checkSnapshots, listSnapshots, type OpenedSnapshots } from './check-snapshots.ts';
+import {
+  checkConfiguration,
+  checkHead,
+  checkSnapshots,
+  listSnapshots,
+  type OpenedSnapshots,
+} from './check-snapshots.ts';
 import { Findings } from './findings.ts';
 import { readPackFacts } from './pack-facts.ts';
 
@@ -32,7 +38,8 @@ export async function checkRepository(options: CheckOptions): Promise<CheckRepor
   const packs = new PackReader(session, cacheBytes, findings);
   await checkConfiguration(session, findings);
   const { status, summaries } = await listSnapshots(session);
-  const opened = await checkSnapshots(session, status, summaries, findings, counters);
+  checkHead(session, status, summaries, findings);
+  const opened = await checkSnapshots(session, summaries, findings, counters);
   const facts = await readPackFacts(session, status, opened.packs, findings, counters);
   const surplus = await checkArchives(opened, packs, facts, findings, counters, signal);
   let rebuilt = { archives: 0, bytes: 0 };
@@ -60,6 +67,8 @@ export async function checkRepository(options: CheckOptions): Promise<CheckRepor
     rebuiltBytes: rebuilt.bytes,
     problems: findings.problems(),
     surplus,
+    packsUnusable: PackRanges.fromNumbers(findings.unreadablePacks()).intersect(status.present),
+    packsSound: PackRanges.fromNumbers(findings.packsRead),
   };
 }
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { ByteWriter } from '../../bytes/byte-writer.ts';
 import { equalBytes, toHex } from '../../bytes/hex.ts';
 import { openConfiguration } from '../../crypto/sealed-configuration.ts';
-import type { FallbackError } from '../../errors/fallback-error.ts';
+import { type FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import { decodeKeyDocument } from '../../format/key-document.ts';
 import { PackRanges } from '../../format/pack-ranges.ts';
 import { writeRecipe } from '../../format/recipe.ts';
@@ -11,7 +11,7 @@ import type { SnapshotArchive } from '../../format/snapshot.ts';
 import type { RepositoryStatus, SnapshotSummary } from '../../store/repository-store.ts';
 import { isDamage } from '../read/is-damage.ts';
 import type { RepositorySession } from '../repository-session.ts';
-import { type ListedSnapshot, openListedSnapshot } from '../snapshots.ts';
+import { type ListedSnapshot, openListedSnapshot, requireHead } from '../snapshots.ts';
 import type { CheckCounters } from './check-report.ts';
 import type { Findings } from './findings.ts';
 
@@ -68,7 +68,6 @@ export async function listSnapshots({ repository }: RepositorySession): Promise<
 /** Opens all snapshots, the newest first, and checks the chain between them. @throws network errors. */
 export async function checkSnapshots(
   session: RepositorySession,
-  status: RepositoryStatus,
   summaries: readonly SnapshotSummary[],
   findings: Findings,
   counters: CheckCounters,
@@ -96,7 +95,6 @@ export async function checkSnapshots(
     archivesChecked += archives.length;
     snapshots.push({ number: summary.number, packs: opened.head.packs, archives });
   }
-  checkHead(status, summaries, findings);
   const packs = PackRanges.from(snapshots.flatMap((snapshot) => snapshot.packs.ranges));
   const listed = summaries.map(({ number }) => number);
   return { listed, snapshots, archives: [...distinct.values()], archivesChecked, packs };
@@ -119,9 +117,22 @@ function isNewest({ head }: RepositoryStatus, newest: SnapshotSummary | undefine
   return head.number === newest.number && equalBytes(head.sha256, newest.sha256);
 }
 
-function checkHead(status: RepositoryStatus, summaries: readonly SnapshotSummary[], findings: Findings): void {
+/** The list must end in the head that the store told with it, and not before the one that the session has checked. */
+export function checkHead(
+  session: RepositorySession,
+  status: RepositoryStatus,
+  summaries: readonly SnapshotSummary[],
+  findings: Findings,
+): void {
   const { head } = status;
   const newest = summaries[0];
+  try {
+    requireHead(session.status, newest);
+  } catch (error) {
+    if (!isFallbackError(error)) throw error;
+    findings.add(error.code, error.message);
+    return;
+  }
   if (isNewest(status, newest)) return;
   const said = head === undefined ? 'no snapshot' : `snapshot ${head.number} (${toHex(head.sha256).slice(0, 12)})`;
   findings.add('TRUST_FORK', `The store says that ${said} is the newest, but lists ${newest?.number ?? 'none'}.`);

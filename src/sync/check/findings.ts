@@ -93,6 +93,11 @@ export class Findings implements PackListener {
     return this.#packs.has(number);
   }
 
+  /** Damaged packs that do not open. */
+  unreadablePacks(): number[] {
+    return [...this.#packs].filter(([, { isReadable }]) => !isReadable).map(([number]) => number);
+  }
+
   /** Whether a damaged pack opens, and only lacks something. */
   isPackReadable(number: number): boolean {
     return this.#packs.get(number)?.isReadable === true;

@@ -75,9 +75,11 @@ export async function readPackFacts(
   Object.assign(counters, { step: 'directories', done: 0, total: needed.size });
   const take = (record: Uint8Array): void => {
     const { number } = decodePackHeader(record);
+    const { directory } = openPackDirectory(keys, record, number);
+    // Only what the key has sealed counts, and the listing ascends: a store cannot make it endless.
     table.listed.push(number);
     if (!needed.has(number) || table.has(number)) return;
-    table.add(number, openPackDirectory(keys, record, number).directory);
+    table.add(number, directory);
     counters.done++;
   };
   const ignore = (): void => undefined;

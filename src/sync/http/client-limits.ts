@@ -29,7 +29,10 @@ export const defaultClientLimits = {
   /** A status with a million ranges in it; a page of a thousand snapshots with damage. */
   statusBytesMax: 32 * MiB,
   snapshotPageBytesMax: 32 * MiB,
-  snapshotPagesMax: 100_000,
+  /** A million snapshots. */
+  snapshotPagesMax: 1_000,
+  /** Ranges of damaged packs in all summaries together; of what is over, each keeps the first few. */
+  damagedRangesMax: 1_000_000,
   smallAnswerBytesMax: limits.jsonBytesMax,
   recoveryBytesMax: MiB,
   /** Pieces in which a body is sent, and in which an answer is asked for under --limit-download. */

@@ -4,6 +4,7 @@ import { equalBytes, toHex } from '../../bytes/hex.ts';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { type Epoch, type LeaseId, parseEpoch, type RepositoryId, type SnapshotNumber } from '../../format/ids.ts';
 import { limits } from '../../format/limits.ts';
+import { PackRanges } from '../../format/pack-ranges.ts';
 import type {
   ByteSpan,
   Lease,
@@ -37,6 +38,13 @@ export function callBody(type: CallBody['type'], parts: readonly Uint8Array[], s
 /** A JSON body. */
 export const jsonBody = (value: unknown): CallBody =>
   callBody('application/json', [Buffer.from(JSON.stringify(value))]);
+
+/** More ranges than are ever shown. */
+const rangesKept = 8;
+
+function withFewRanges(summary: SnapshotSummary): SnapshotSummary {
+  return { ...summary, packsDamaged: PackRanges.from(summary.packsDamaged.ranges.slice(0, rangesKept)) };
+}
 
 type Request = Pick<Call, 'method'> & Partial<Call>;
 
@@ -103,6 +111,7 @@ export class HttpRepository implements RepositoryTakeover {
 
   async snapshots(): Promise<readonly SnapshotSummary[]> {
     const found: SnapshotSummary[] = [];
+    let ranges = 0;
     for (let page = 0; page < this.#client.limits.snapshotPagesMax; page++) {
       const after = found.at(-1)?.number ?? 0;
       const answerBytesMax = this.#client.limits.snapshotPageBytesMax;
@@ -113,7 +122,8 @@ export class HttpRepository implements RepositoryTakeover {
           const summary = decodeSummary(object(item));
           if (summary.number <= previous) throw foreign();
           previous = summary.number;
-          found.push(summary);
+          ranges += summary.packsDamaged.ranges.length;
+          found.push(ranges > this.#client.limits.damagedRangesMax ? withFewRanges(summary) : summary);
         }
         if (typeof fields['more'] !== 'boolean' || (fields['more'] && previous === after)) throw foreign();
         return fields['more'];

@@ -3,13 +3,14 @@
 //
 //     0   "FBIX"   4 version=2   5 zeros (3)   8 repository id (16)   24 generation of the server's records (40)
 //     64  blocks: u32 sealed length | records of packs (known-pack.ts), sealed together: a seal for each pack would be most of the loading
-import { type FileHandle, open as openFile, stat } from 'node:fs/promises';
+import { open as openFile, stat } from 'node:fs/promises';
 import { ByteWriter } from '../../bytes/byte-writer.ts';
 import { freeBytes } from '../../bytes/free-bytes.ts';
 import type { RepositoryKeys } from '../../crypto/key-hierarchy.ts';
 import { nonceBytes, open, type RandomBytes, sealParts, tagBytes } from '../../crypto/seal.ts';
 import { idBytes } from '../../format/ids.ts';
 import { limits } from '../../format/limits.ts';
+import { writeWhole } from '../../fs/write-whole.ts';
 import { decodeKnownPacks, encodeKnownPacks, type KnownPack, recordBytesOf } from './known-pack.ts';
 
 const headBytes = 64;
@@ -28,11 +29,6 @@ function encodeHead(keys: CacheKeys, generation: string): Uint8Array {
   const writer = new ByteWriter(headBytes).bytes(Buffer.from('FBIX')).u8(2).zeros(3).bytes(idBytes(keys.repositoryId));
   writer.bytes(Buffer.from(generation.padEnd(40).slice(0, 40), 'latin1'));
   return writer.finish();
-}
-
-async function writeWhole(file: FileHandle, bytes: Uint8Array, start: number): Promise<void> {
-  for (let at = 0; at < bytes.byteLength; )
-    at += (await file.write(bytes, at, bytes.byteLength - at, start + at)).bytesWritten;
 }
 
 /** A cache file opened for reading what it holds and appending to it. */

@@ -11,13 +11,16 @@ import { isDamage } from '../read/is-damage.ts';
 import { readPackPrefix } from '../read/pack-prefix.ts';
 import { ChunkIndex } from './chunk-index.ts';
 import { IndexCache } from './index-cache.ts';
-import { contentsBytesOf, copyOf, type KnownPack, knownPackOf } from './known-pack.ts';
+import { contentsBytesOf, type KnownPack, knownPackOf } from './known-pack.ts';
+import { LostPacks } from './lost-packs.ts';
 
 /** An index, the cache that it came from, and what is known of packs that were lost. */
 export interface LoadedIndex {
   readonly index: ChunkIndex;
   readonly cache: IndexCache;
-  /** Lost and holed packs, as far as they are still known: what healing needs. */
+  /** Numbers of the packs that a new snapshot may name: present, not found damaged by a check, and with a directory that opens. */
+  readonly usable: PackRanges;
+  /** Lost and holed packs, as far as they are still known, or as many as one night can heal: what healing needs. */
   readonly lostPacks: ReadonlyMap<number, KnownPack>;
   /** How many directories came from the server rather than the cache. */
   readonly fetchedDirectories: number;
@@ -46,13 +49,14 @@ interface Wanted {
 
 class IndexBuilder {
   readonly index: ChunkIndex;
-  readonly lostPacks = new Map<number, KnownPack>();
+  readonly lost: LostPacks;
   readonly seen = new Set<number>();
   highestPack = 0;
   readonly #wanted: Wanted;
   readonly #onPack: OnPack;
 
-  constructor(wanted: Wanted, onPack: OnPack, expectedChunks = 0) {
+  constructor(wanted: Wanted, onPack: OnPack, randomBytes: RandomBytes, expectedChunks = 0) {
+    this.lost = new LostPacks(randomBytes);
     this.index = new ChunkIndex(expectedChunks);
     this.#wanted = wanted;
     this.#onPack = onPack;
@@ -62,7 +66,7 @@ class IndexBuilder {
   add(pack: KnownPack): void {
     const { number, lengths, fileBytes, ids, holes } = pack;
     this.highestPack = Math.max(this.highestPack, number);
-    if (this.#wanted.healable.has(number)) this.lostPacks.set(number, copyOf(pack));
+    if (this.#wanted.healable.has(number)) this.lost.add(pack);
     if (!this.#wanted.usable.has(number)) return;
     this.seen.add(number);
     this.#onPack({ number, chunks: lengths.length, contentsBytes: contentsBytesOf(pack), fileBytes });
@@ -90,6 +94,16 @@ async function damagedRecord(
   }
 }
 
+/** A pack's directory; undefined when it is damaged: then the pack's chunks are sent again. */
+function openKnown(keys: RepositoryKeys, record: Uint8Array, number: number): KnownPack | undefined {
+  try {
+    return knownPackOf(openPackDirectory(keys, record, number));
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
 async function readCache(cache: IndexCache, builder: IndexBuilder): Promise<boolean> {
   try {
     for await (const pack of cache.packs()) builder.add(pack);
@@ -103,6 +117,7 @@ async function readCache(cache: IndexCache, builder: IndexBuilder): Promise<bool
 /**
  * Loads the index of what a new snapshot may name.
  * @param path the cache file.
+ * @param damaged packs that a check on this machine could not open.
  * @param onPack is told of every pack that was taken up; of one more than once when it was healed, or the cache was of no use.
  */
 export async function loadIndex(
@@ -110,24 +125,30 @@ export async function loadIndex(
   keys: RepositoryKeys,
   repository: RepositoryReader,
   status: RepositoryStatus,
+  damaged: PackRanges,
   randomBytes: RandomBytes,
   onPack: OnPack = () => undefined,
 ): Promise<LoadedIndex> {
-  const wanted: Wanted = { usable: status.present, healable: status.lost.union(status.holed) };
+  const wanted: Wanted = { usable: status.present.minus(damaged), healable: status.lost.union(status.holed) };
   const cache = new IndexCache(path, keys, status.generation, randomBytes);
-  let builder = new IndexBuilder(wanted, onPack, await cache.expectedChunks());
+  let builder = new IndexBuilder(wanted, onPack, randomBytes, await cache.expectedChunks());
   if (!(await readCache(cache, builder))) {
     cache.reset();
-    builder = new IndexBuilder(wanted, onPack);
+    builder = new IndexBuilder(wanted, onPack, randomBytes);
   }
   let fetched = 0;
+  const broken: number[] = [];
   const missing = wanted.usable.minus(PackRanges.fromNumbers(builder.seen));
   const first = missing.ranges[0]?.first;
   if (first !== undefined) {
     for await (const record of repository.directories(first)) {
       const { number } = decodePackHeader(record);
       if (builder.seen.has(number) || !wanted.usable.has(number)) continue;
-      const pack = knownPackOf(openPackDirectory(keys, record, number));
+      const pack = openKnown(keys, record, number);
+      if (pack === undefined) {
+        broken.push(number);
+        continue;
+      }
       builder.add(pack);
       cache.append(pack);
       // The disk must keep up, or what waits for it would fill the memory.
@@ -138,20 +159,17 @@ export async function loadIndex(
   }
   let asked = 0;
   for (const number of wanted.healable.numbers()) {
-    if (builder.lostPacks.has(number)) continue;
-    if (asked++ === directoriesAskedMax) break;
+    if (builder.lost.packs.has(number)) continue;
+    if (builder.lost.isFull || asked++ === directoriesAskedMax) break;
     const record = await damagedRecord(repository, status, number);
-    if (record === undefined) continue;
-    try {
-      builder.lostPacks.set(number, knownPackOf(openPackDirectory(keys, record, number)));
-    } catch (error) {
-      if (!isFallbackError(error)) throw error;
-    }
+    const pack = record === undefined ? undefined : openKnown(keys, record, number);
+    if (pack !== undefined) builder.lost.add(pack);
   }
   return {
     index: builder.index,
     cache,
-    lostPacks: builder.lostPacks,
+    usable: wanted.usable.minus(PackRanges.fromNumbers(broken)),
+    lostPacks: builder.lost.packs,
     fetchedDirectories: fetched,
     highestPack: builder.highestPack,
   };

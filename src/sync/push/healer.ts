@@ -2,9 +2,12 @@
 // same chunks at the same positions, so that the old snapshots which name them are whole again. What cannot be done tonight is
 // left for another night: healing never takes away what a pack still has, and never stops a push.
 import { type FileHandle, open as openFile, unlink } from 'node:fs/promises';
-import { isFallbackError } from '../../errors/fallback-error.ts';
+import type { ErrorCode } from '../../errors/error-codes.ts';
+import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import type { LeaseId } from '../../format/ids.ts';
 import type { PackRanges } from '../../format/pack-ranges.ts';
+import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { writeWhole } from '../../fs/write-whole.ts';
 import type { RepositoryStatus, RepositoryWriter } from '../../store/repository-store.ts';
 import type { IndexCache } from '../index/index-cache.ts';
 import type { KnownPack } from '../index/known-pack.ts';
@@ -93,13 +96,16 @@ export class Healer {
     this.#spool ??= openFile(this.#spoolPath, 'w+', 0o600);
     const spool = this.#spool;
     this.#writing = this.#writing.then(async () => {
-      await (await spool).write(bytes, 0, bytes.length, at);
+      await writeWhole(await spool, bytes, at);
     });
     // finish() awaits it; until then an error must not count as unhandled.
     this.#writing.catch(() => undefined);
   }
 
-  /** Makes every pack again of which a chunk went by, and sends it. @throws network and server errors. */
+  /**
+   * Makes every pack again of which a chunk went by, and sends it; one that cannot be made or stored stays as it is for another night.
+   * @throws what ends the push too: network errors, LEASE_LOST, FENCED, INTERRUPTED.
+   */
   async finish(target: HealTarget): Promise<void> {
     if (this.#pendingBytes > 0) this.#write();
     try {
@@ -108,7 +114,14 @@ export class Healer {
       // No room for the spool.
       return;
     }
-    for (const pack of [...this.#found.keys()].sort((a, b) => a - b)) await this.#heal(pack, target);
+    for (const pack of [...this.#found.keys()].sort((a, b) => a - b)) {
+      try {
+        await this.#heal(pack, target);
+      } catch (error) {
+        if (!isFallbackError(error) || !leavesUnhealed.has(error.code)) throw error;
+        if (noMoreRoom.has(error.code)) return;
+      }
+    }
   }
 
   /** Removes the spool. */
@@ -187,10 +200,31 @@ export class Healer {
   async #readSpool(at: number, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
     const file = await this.#spool;
-    await file?.read(bytes, 0, length, at);
+    await withFsErrors('read what was set aside for healing', async () => {
+      for (let done = 0; done < length; ) {
+        const { bytesRead } = (await file?.read(bytes, done, length - done, at + done)) ?? { bytesRead: 0 };
+        if (bytesRead === 0) throw new FallbackError('IO', 'What was set aside for healing ends too soon.');
+        done += bytesRead;
+      }
+    });
     return bytes;
   }
 }
+
+/** What stops the healing of one pack and not the push: tonight's snapshot does not need it. */
+const leavesUnhealed: ReadonlySet<ErrorCode> = new Set([
+  'CONFLICT',
+  'DIGEST_MISMATCH',
+  'DISK_FULL',
+  'FORMAT_INVALID',
+  'IO',
+  'LIMIT_EXCEEDED',
+  'NOT_FOUND',
+  'QUOTA_EXCEEDED',
+  'SERVER_FULL',
+  'VERIFY_FAILED',
+]);
+const noMoreRoom: ReadonlySet<ErrorCode> = new Set(['QUOTA_EXCEEDED', 'SERVER_FULL']);
 
 /** zstd's level for packs that are made again: seldom, and few. */
 const healedLevel = 6;

@@ -13,6 +13,7 @@ import type { IndexCache } from '../index/index-cache.ts';
 import type { SealedPackFile } from '../workers/crypto-tasks.ts';
 import type { CryptoRunner } from '../workers/worker-pool.ts';
 import type { CompressionLevel } from './compression-level.ts';
+import type { PackNumbers } from './pack-numbers.ts';
 import type { PushCounters } from './push-counters.ts';
 import { Semaphore } from './semaphore.ts';
 
@@ -41,7 +42,7 @@ interface OpenPack {
 export interface PackWriterOptions {
   readonly repository: RepositoryWriter;
   readonly leaseId: LeaseId;
-  readonly firstPack: number;
+  readonly numbers: PackNumbers;
   readonly crypto: CryptoRunner;
   readonly index: ChunkIndex;
   readonly cache: IndexCache;
@@ -60,13 +61,11 @@ export class PackWriter {
   readonly #buffers = new Semaphore(buffersMax);
   readonly #uploads = new Semaphore(uploadsMax);
   readonly #inFlight = new Set<Promise<void>>();
-  #nextPack: number;
   #unsealed = 0;
   #failure: unknown;
 
   constructor(options: PackWriterOptions) {
     this.#options = options;
-    this.#nextPack = options.firstPack;
   }
 
   /**
@@ -111,7 +110,7 @@ export class PackWriter {
   async makeRoom(kind: PackKind): Promise<void> {
     this.#throwFailure();
     if (this.#open[kind] !== undefined) return;
-    await this.#buffers.acquire();
+    await Promise.all([this.#buffers.acquire(), this.#options.numbers.prepare()]);
     this.#throwFailure();
     if (this.#open[kind] !== undefined) {
       this.#buffers.release();
@@ -122,7 +121,7 @@ export class PackWriter {
     const buffer =
       this.#freeBuffers.pop() ?? Buffer.from(new SharedArrayBuffer(packTargetBytesMax + limits.chunkBytesMax));
     const ids = new Uint32Array(1024 * idWordCount);
-    this.#open[kind] = { number: this.#nextPack++, kind, buffer, targetBytes, lengths: [], ids, bytes: 0 };
+    this.#open[kind] = { number: this.#options.numbers.take(), kind, buffer, targetBytes, lengths: [], ids, bytes: 0 };
   }
 
   #throwFailure(): void {

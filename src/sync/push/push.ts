@@ -1,16 +1,18 @@
 // A push, as a list of steps: lease, index, archives, packs, healing, snapshot. FORMAT.md, Write order: P1-P5.
-import { equalBytes } from '../../bytes/hex.ts';
+import { unlink } from 'node:fs/promises';
+import { equalBytes, toHex } from '../../bytes/hex.ts';
 import { createChunker } from '../../chunker/create-chunker.ts';
 import { sealSnapshot } from '../../crypto/sealed-snapshot.ts';
 import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import { type Epoch, leaseIdFromBytes, type Origin, parseSnapshotNumber } from '../../format/ids.ts';
 import { PackRanges } from '../../format/pack-ranges.ts';
 import { type Attributes, isArchiveName, type SnapshotArchive } from '../../format/snapshot.ts';
-import type { Lease, RepositoryWriter, SnapshotSummary } from '../../store/repository-store.ts';
+import type { Lease, RepositoryStatus, RepositoryWriter, SnapshotSummary } from '../../store/repository-store.ts';
+import { readDamagedPacks, writeDamagedPacks } from '../index/damaged-packs.ts';
 import { type LoadedIndex, loadIndex } from '../index/load-index.ts';
 import { addNeededPacks } from '../read/needed-packs.ts';
 import type { RepositorySession } from '../repository-session.ts';
-import { checkFirstPack, checkTrust, seenIn } from '../trust.ts';
+import { checkFirstPack, checkLostHead, checkTrust, seenIn } from '../trust.ts';
 import { ArchivePusher, type ArchivePusherContext } from './archive-pusher.ts';
 import type { ByteSource } from './byte-source.ts';
 import { ChunkSink } from './chunk-sink.ts';
@@ -19,6 +21,7 @@ import { CompressionLevel } from './compression-level.ts';
 import { type HalfDeadPacks, HalfDeadSearch } from './half-dead-packs.ts';
 import { Healer } from './healer.ts';
 import { forgetArchives, type KnownArchive, KnownArchives, type PushedArchive } from './known-archives.ts';
+import { PackNumbers } from './pack-numbers.ts';
 import { PackUsage, readUsage, writeUsage } from './pack-usage.ts';
 import { PackWriter } from './pack-writer.ts';
 import type { PushCounters } from './push-counters.ts';
@@ -79,6 +82,7 @@ interface PushRun {
   readonly lease: Lease;
   readonly loaded: LoadedIndex;
   readonly packs: PackWriter;
+  readonly numbers: PackNumbers;
   readonly healer: Healer | undefined;
   /** What of which pack tonight's archives use: left to the next push. */
   readonly usage: PackUsage;
@@ -104,11 +108,9 @@ export async function push(options: PushOptions): Promise<PushResult> {
   const { session } = options;
   const leaseId = leaseIdFromBytes(session.environment.randomBytes(16));
   const lease = await session.repository.acquireLease({ leaseId, epoch: options.epoch, holder: options.holder });
-  const renewal = setInterval(() => {
-    session.repository.renewLease(leaseId).catch(() => undefined);
-  }, lease.lifetimeMs / 3);
+  const renewal = keepRenewing(session.repository, lease);
   try {
-    await checkLease(session, lease);
+    await checkLease(options, lease);
     const run = await startRun(options, lease);
     try {
       const archives = await pushArchives(options, run);
@@ -122,6 +124,7 @@ export async function push(options: PushOptions): Promise<PushResult> {
       throw error;
     } finally {
       await run.packs.abort();
+      await run.numbers.close();
       await run.healer?.close();
       // Packs that were acknowledged are found again by the next push, whatever became of this one.
       await run.loaded.cache.flush().catch(() => undefined);
@@ -132,9 +135,30 @@ export async function push(options: PushOptions): Promise<PushResult> {
   }
 }
 
+const renewalMsMin = 1_000;
+const renewalMsMax = 3_600_000;
+
+/** Renews a lease until `clearInterval`, one renewal at a time, whatever lifetime a server names. */
+function keepRenewing(repository: RepositoryWriter, { leaseId, lifetimeMs }: Lease): NodeJS.Timeout {
+  let isRenewing = false;
+  const renew = async (): Promise<void> => {
+    if (isRenewing) return;
+    isRenewing = true;
+    await repository.renewLease(leaseId).catch(() => undefined);
+    isRenewing = false;
+  };
+  return setInterval(() => void renew(), Math.min(renewalMsMax, Math.max(renewalMsMin, lifetimeMs / 3)));
+}
+
 /** What the lease says is built upon and remembered, so it must not be older than what the session has checked, nor of another history. */
-async function checkLease({ repository, keys, status }: PushOptions['session'], lease: Lease): Promise<void> {
-  await checkTrust(repository, keys, lease.status, seenIn(status));
+async function checkLease({ session, epoch }: PushOptions, lease: Lease): Promise<void> {
+  const { repository, keys, status, seen } = session;
+  const isProved = await checkTrust(repository, keys, lease.status, seenIn(status));
+  if (seen !== undefined && !(isProved && session.isHeadProved)) await checkLostHead(repository, seen);
+  if (lease.status.epoch !== epoch) {
+    const told = `a lease of epoch ${lease.status.epoch} to a push of epoch ${epoch}`;
+    throw new FallbackError('PROTOCOL', `The server gave ${told}. Nothing was sent.`);
+  }
 }
 
 async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
@@ -145,15 +169,21 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
   const search = new HalfDeadSearch(options.keepHalfDead === true ? undefined : keptUsage);
   const { indexPath } = options;
   const { randomBytes } = environment;
-  const loaded = await loadIndex(indexPath, keys, repository, lease.status, randomBytes, (pack) => search.see(pack));
+  // A killed push may have left contents there in clear.
+  await unlink(options.spoolPath).catch(() => undefined);
+  const damaged = await damagedStill(options, lease.status);
+  const onPack = search.see.bind(search);
+  const loaded = await loadIndex(indexPath, keys, repository, lease.status, damaged, randomBytes, onPack);
   const halfDead = search.choose(counters);
   await checkFirstPack(repository, keys, lease, loaded.highestPack);
   const windowCount = options.archivesAtOnce + environment.threads + 1;
   const chunker = createChunker(configuration, keys.chunkerSeed, { poolBytes: windowCount * windowBytes });
+  const randomHex = (): string => toHex(randomBytes(8));
+  const numbers = await PackNumbers.open(indexPath, keys.repositoryId, lease.firstPack, randomHex);
   const packs = new PackWriter({
     repository,
     leaseId: lease.leaseId,
-    firstPack: lease.firstPack,
+    numbers,
     crypto,
     index: loaded.index,
     cache: loaded.cache,
@@ -177,6 +207,7 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     lease,
     loaded,
     packs,
+    numbers,
     healer,
     usage,
     halfDead,
@@ -189,6 +220,16 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
     usedPacks: new Set(),
     pusher: { chunker, windows: new WindowPool(chunker, windowBytes), crypto, sink, counters },
   };
+}
+
+/** What checks found damaged, and the store does not know to be so. */
+async function damagedStill({ session, indexPath }: PushOptions, { present }: RepositoryStatus): Promise<PackRanges> {
+  const { repositoryId } = session.keys;
+  const noted = await readDamagedPacks(indexPath, repositoryId);
+  const still = noted.intersect(present);
+  // A full disk costs the next push as much.
+  if (still.size < noted.size) await writeDamagedPacks(indexPath, repositoryId, still).catch(() => undefined);
+  return still;
 }
 
 const usagePath = ({ indexPath }: PushOptions): string => `${indexPath}.usage`;
@@ -325,8 +366,8 @@ async function compareWhole(
     return 'other';
   }
   const packs = pushed.use.entries().map(([pack]) => pack);
-  const { present } = run.lease.status;
-  const mayBeNamed = run.healer === undefined && packs.every((pack) => present.has(pack));
+  const { usable } = run.loaded;
+  const mayBeNamed = run.healer === undefined && packs.every((pack) => usable.has(pack));
   if (isEdited || !mayBeNamed || run.halfDead.hasAny(packs)) return 'other';
   const onBytes = (bytes: number): void => {
     counters.readBytes += bytes;
@@ -357,7 +398,7 @@ async function publish(options: PushOptions, run: PushRun, archives: readonly Sn
   const head = {
     repositoryId: keys.repositoryId,
     number: parseSnapshotNumber((status.head?.number ?? 0) + 1),
-    epoch: status.epoch,
+    epoch: options.epoch,
     complete: summary.complete,
     previousSha256: status.head?.sha256 ?? new Uint8Array(32),
     origin: options.origin,

@@ -447,3 +447,16 @@ test('a store cannot take back what is found of its newest snapshot by listing i
   const report = await withQuickSession(repository, secret, (session) => check(session, 100));
   assert.ok(lists > 1 && report.problems.length > 0);
 });
+
+test('a list that ends before the head that the session has checked is a rollback, whatever status comes with it', async () => {
+  const fixture = await pushNights([1, 2, 3].map((seed) => ({ a: Buffer.from(lines(2000, seed)) })));
+  const { repository } = fixture;
+  const found = await withQuickSession(repository, fixture.secret, async (session) => {
+    repository.files.pop();
+    return await check(session);
+  });
+  assert.deepEqual(
+    found.problems.map(({ code }) => code),
+    ['TRUST_ROLLBACK'],
+  );
+});
