@@ -264,7 +264,7 @@ export function pickRepository(all: readonly NamedRepository[], name: string | u
     });
   }
   throw new FallbackError('USAGE', `Several repositories are called ${JSON.stringify(name)}: ${list}.`, {
-    hint: 'Name it by its id: --repository ID.',
+    hint: 'Give its id instead of the name; fallback repositories lists both.',
   });
 }
 
@@ -327,7 +327,20 @@ export async function unlockFolder(invocation: Invocation, repository: Repositor
 
 /** Opens what the options name, to read. */
 export async function openForReading(invocation: Invocation): Promise<OpenedRepository> {
-  return invocation.get(readFolderOption) === undefined ? await openPaired(invocation) : await openFolder(invocation);
+  if (invocation.get(readFolderOption) !== undefined) return await openFolder(invocation);
+  const option =
+    invocation.get(noEncryptionOption) === true
+      ? noEncryptionOption
+      : [passphraseFileOption, phraseFileOption].find((one) => invocation.get(one) !== undefined);
+  if (option === undefined) return await openPaired(invocation);
+  // Whoever tries out a passphrase this way must not be told that it works.
+  throw new FallbackError(
+    'USAGE',
+    `${option.flags.split(' ')[0]} is for a store’s folder. This machine has the key of its repository.`,
+    {
+      hint: 'Leave it out, or give the folder with --dir. fallback key show tells what opens the repository.',
+    },
+  );
 }
 
 /** Runs `work` on what the options name, and closes it whatever happens. */

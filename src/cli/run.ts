@@ -5,13 +5,13 @@ import { isFamily } from './command-spec.ts';
 import { commandEntries, loadCommand, loadCommands } from './commands.ts';
 import { asFallbackError, describeError, describeStack, encodeError } from './error-report.ts';
 import { watchInterrupts } from './interrupts.ts';
-import { Output } from './output.ts';
+import { failureOfStdout, Output, watchStreams } from './output.ts';
 import { attributeName, buildProgram, CommanderError, usageError } from './program.ts';
 import type { World } from './world.ts';
 
 /** Runs the command line `argv` (without node and script). @returns the exit code. */
 export async function run(world: World, argv: readonly string[]): Promise<number> {
-  forgiveClosedPipes(world);
+  watchStreams(world);
   let exitCode = 0;
   const entries = await entriesFor(argv);
   const program = buildProgram(
@@ -33,7 +33,8 @@ export async function run(world: World, argv: readonly string[]): Promise<number
     exitCode = report(world, entries, argv, thrown);
   }
   await new Output(world, { json: false, quiet: false }).flush();
-  return exitCode;
+  const unwritten = failureOfStdout(world);
+  return exitCode === 0 && unwritten !== undefined ? report(world, entries, argv, unwritten) : exitCode;
 }
 
 /** All entries, those whole that the command line may mean: each command that is not loaded saves a millisecond or two. */
@@ -41,12 +42,6 @@ async function entriesFor(argv: readonly string[]): Promise<readonly CommandHead
   return await Promise.all(
     commandEntries.map(async (entry) => (argv.includes(entry.name) ? await loadCommand(entry) : entry)),
   );
-}
-
-/** A reader that went away (`| head`) ends no run: what it does not read is dropped. Commands that need stdout look at it themselves. */
-function forgiveClosedPipes(world: World): void {
-  world.stdout.on('error', () => undefined);
-  world.stderr.on('error', () => undefined);
 }
 
 async function runSpec(

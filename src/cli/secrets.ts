@@ -96,5 +96,11 @@ export async function obtainPhrase(invocation: Invocation): Promise<Uint8Array> 
   }
 }
 
-/** Words copied from a sheet carry its numbers: `1 abandon 2 …`. */
-const stripNumbers = (text: string): string => text.replace(/(^|\s)\d{1,2}[.)]?(?=\s)/g, '$1');
+/** Words copied from a sheet carry its numbers, `1 abandon  4 about …`: line by line they come in another order than downwards. */
+export function stripNumbers(text: string): string {
+  const numbered = [...text.matchAll(/(?:^|\s)(\d{1,2})[.)]?\s+(\p{L}+)(?=\s|$)/gu)];
+  const words = new Map(numbered.map(([, number, word]) => [Number(number), word]));
+  const isWhole = numbered.length === 12 && words.size === 12 && [...words.keys()].every((at) => at >= 1 && at <= 12);
+  if (isWhole) return Array.from({ length: 12 }, (_, index) => words.get(index + 1)).join(' ');
+  return text.replace(/(^|\s)\d{1,2}[.)]?(?=\s)/g, '$1');
+}

@@ -49,9 +49,10 @@ export function showTimeLeft(ms: number): string {
 
 const two = (value: number): string => String(value).padStart(2, '0');
 
-/** Local time: `2026-11-22 03:00`. */
+/** Local time: `2026-11-22 03:00`; `?` for what no calendar holds. */
 export function showTime(timeMs: number): string {
   const date = new Date(timeMs);
+  if (Number.isNaN(date.getTime())) return '?';
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }

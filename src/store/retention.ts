@@ -320,12 +320,15 @@ export async function pinSnapshot(repository: FolderRepository, number: number):
   });
 }
 
-/** Lets the policy decide over a snapshot again. */
+/** Lets the policy decide over a snapshot again. @throws NOT_FOUND. */
 export async function unpinSnapshot(repository: FolderRepository, number: number): Promise<void> {
   const { context } = repository;
   await context.write(async (change) => {
     const { document } = await context.state(change);
-    if (!document.pins.includes(number)) return;
+    if (!document.pins.includes(number)) {
+      if ((await change.snapshot(context.id, number)) !== undefined) return;
+      throw new FallbackError('NOT_FOUND', `There is no snapshot ${number}.`);
+    }
     await context.changeDocument(change, { pins: document.pins.filter((pin) => pin !== number) });
   });
 }

@@ -5,6 +5,7 @@ import { type OpenedSnapshot, openSnapshot } from '../crypto/sealed-snapshot.ts'
 import { FallbackError } from '../errors/fallback-error.ts';
 import type { SnapshotArchive } from '../format/snapshot.ts';
 import type { RepositoryStatus, SnapshotSummary } from '../store/repository-store.ts';
+import { parseMoment } from './moment.ts';
 import type { RepositorySession } from './repository-session.ts';
 import type { SnapshotCache } from './snapshot-cache.ts';
 
@@ -65,7 +66,7 @@ function hintFor(summaries: readonly SnapshotSummary[], name: string): string {
   const [first, last] = [summaries.at(0), summaries.at(-1)];
   if (first === undefined || last === undefined) return 'The repository has no snapshot yet.';
   if (/^\d+$/.test(name)) return `It has snapshots up to ${last.number}; see fallback snapshots.`;
-  if (Number.isNaN(Date.parse(name)))
+  if (parseMoment(name) === undefined)
     return 'Give its number, `latest`, or a date such as 2026-11-22 or "2026-11-22 03:00".';
   return `The oldest that is kept, snapshot ${first.number}, came later; see fallback snapshots.`;
 }
@@ -73,9 +74,8 @@ function hintFor(summaries: readonly SnapshotSummary[], name: string): string {
 function pickSnapshot(summaries: readonly SnapshotSummary[], name: string): SnapshotSummary | undefined {
   if (name === 'latest') return summaries.at(-1);
   if (/^\d+$/.test(name)) return summaries.find((summary) => summary.number === Number(name));
-  const isDay = /^\d{4}-\d\d-\d\d$/.test(name);
-  const timeMs = Date.parse(isDay ? `${name}T23:59:59.999` : name);
-  if (Number.isNaN(timeMs)) return undefined;
+  const timeMs = parseMoment(name);
+  if (timeMs === undefined) return undefined;
   return summaries.findLast((summary) => summary.receivedAtMs <= timeMs);
 }
 

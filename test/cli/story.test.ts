@@ -1,15 +1,16 @@
 // The whole command over real TLS on loopback: serve, invite, init, push, and all that reads, until a new machine is
 // connected from the printed sheet alone.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { freePort } from '../../bench/measure/ports.ts';
 import { parseEpoch } from '../../src/format/ids.ts';
 import { tarOf } from '../support/sample-archives.ts';
-import { collect, connectArguments, jsonLines, Sandbox, stop, wordsOf } from './support/fallback-process.ts';
+import { collect, connectArguments, jsonLines, launcher, Sandbox, stop, wordsOf } from './support/fallback-process.ts';
 
 const passphrase = 'correct horse battery staple';
 const newPassphrase = 'another thing entirely 42';
@@ -154,6 +155,17 @@ test('restore brings archives back byte for byte: to a folder, a file, stdout, a
   await box.ok(['restore', '2', 'system', 'db/**', '--to', 'members', ...st('main')]);
   assert.ok((await readFile(box.path('members/db/dump.sql'))).equals(rows(20_000)));
   await box.fails(['restore', '2', 'system', 'nowhere', '--to', 'members', ...st('main')], 1, 'NOT_FOUND');
+  // A link is not followed, and a device does not become a file.
+  await symlink('one.tar', box.path('link'));
+  await box.fails(['restore', '1', 'system', '--output', 'link', '--overwrite', ...st('main')], 1, 'UNSAFE_PATH');
+  assert.equal(await readlink(box.path('link')), 'one.tar');
+  const full = spawnSync('bash', ['-c', '"$0" "$@" > /dev/full', launcher, 'ls', '1', 'system', ...st('main')], {
+    encoding: 'utf8',
+  });
+  assert.equal(full.status, 1, full.stderr);
+  assert.match(full.stderr, /code: DISK_FULL/);
+  // Whoever tries a passphrase out must not be told that it works.
+  await box.fails(['snapshots', '--passphrase-file', 'pass', ...st('main')], 2, 'USAGE');
 });
 
 test('a new machine is connected from the sheet alone: it reads, and cannot push', async () => {

@@ -66,14 +66,34 @@ async function obtainRecord(invocation: Invocation, place: PairingPlace, code: P
         hint: 'Use that passphrase and change it afterwards with `fallback key passphrase`, or begin anew with a new code.',
       });
     }
+    await requireSameWishes(invocation, begun);
     invocation.output.note('fallback: this pairing was begun before; going on with its keys.');
     return begun;
   }
   const isEncrypted = invocation.get(noEncryptionOption) === undefined;
   const wantsNone = invocation.get(noPassphraseOption) !== undefined;
+  if ((wantsNone || !isEncrypted) && invocation.get(passphraseFileOption) !== undefined) {
+    const option = wantsNone ? '--no-passphrase' : '--no-encryption';
+    throw new FallbackError('USAGE', `${option} and --passphrase-file contradict each other. Nothing was changed.`);
+  }
   const passphrase = isEncrypted && !wantsNone ? await obtainNewPassphrase(invocation, true) : undefined;
   const engine = invocation.get(chunkerOption) ?? 'fallback';
   return await beginPairing(place, code, { passphrase, isEncrypted, engine });
+}
+
+/** A pairing that goes on keeps what it was begun with: other wishes must not be passed over. @throws USAGE. */
+async function requireSameWishes(invocation: Invocation, record: PairingRecord): Promise<void> {
+  const { facetsOf } = await import('../../sync/pair/init-repository.ts');
+  const { isEncrypted, hasPassphrase, engine } = facetsOf(record);
+  const wanted = invocation.get(chunkerOption);
+  const other = (was: string): FallbackError =>
+    new FallbackError('USAGE', `This pairing was begun before ${was}. Nothing was changed.`, {
+      hint: 'Type the command as it was then, or begin anew with a new code from `fallback invite`.',
+    });
+  const wantsClear = invocation.get(noEncryptionOption) !== undefined;
+  if (isEncrypted === wantsClear) throw other(isEncrypted ? 'with encryption' : 'with --no-encryption');
+  if (hasPassphrase && invocation.get(noPassphraseOption) !== undefined) throw other('with a passphrase');
+  if (wanted !== undefined && wanted !== engine) throw other(`with --chunker ${engine}`);
 }
 
 async function makeSheet(
@@ -152,7 +172,10 @@ async function handOver(invocation: Invocation, sheet: RecoverySheet, path: stri
     output.line('Print it or copy it by hand, keep it away from both servers, then remove the file.');
   } else {
     output.lines(layRecoverySheet(sheet));
-    await output.flush();
+    await output.flushSurely(
+      'The recovery sheet',
+      'Type the same command again, with --sheet FILE: it goes on with the same keys.',
+    );
   }
   if (canAsk(world) && path === undefined) {
     await askLine(world, '\nWrite it down or print it now. Then press Enter: ', invocation.signal);

@@ -140,7 +140,10 @@ async function runRecovery(invocation: Invocation): Promise<undefined> {
     const lines = layRecoverySheet(await sheetOf(invocation, document, address, phrase));
     if (path === undefined) {
       output.lines([...lines, '']);
-      await output.flush();
+      await output.flushSurely(
+        'The new recovery sheet',
+        'Nothing was changed: the old sheet is in force. Use --sheet FILE.',
+      );
       if (canAsk(world)) await askLine(world, 'Write it down or print it now. Then press Enter: ', invocation.signal);
     } else {
       await writeSheet(world, path, lines);

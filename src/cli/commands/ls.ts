@@ -92,6 +92,7 @@ async function listMembers(
     const { headerOffset, headerBytes, ...facts } = member;
     output.json(facts);
     output.line(describeMember(member, isLong));
+    await output.drain();
   }
 }
 

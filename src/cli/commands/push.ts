@@ -143,6 +143,12 @@ async function pushOpened(
   report(invocation, opened, result, counters, world.monotonicMs() - startedMs);
   const empty = result.archives.filter(({ recipe }) => recipe.lengthBytes === 0).map(({ name }) => showText(name));
   if (empty.length > 0) invocation.output.warn(`Of 0 bytes, and kept so: ${empty.join(', ')}. Is that meant?`);
+  if (counters.unlistedMembers > 0) {
+    const members = showCount(counters.unlistedMembers, 'member');
+    invocation.output.warn(
+      `${members} of these archives cannot be listed (damaged headers, or names beyond all limits): restore the whole archive to get them back.`,
+    );
+  }
   return await warnOfDamage(invocation, opened, snapshot.number);
 }
 

@@ -164,11 +164,17 @@ async function runDropKey(invocation: Invocation): Promise<undefined> {
   const number = parseWhole(1, 2 ** 32 - 1)(args[1] ?? '');
   return await withStore(invocation, async (store) => {
     const { repository, status } = pickRepository(await namedRepositories(store), args[0]);
+    const { readKeyDocuments, sharedSlots } = await import('../../sync/pair/key-documents.ts');
+    const before = await readKeyDocuments(repository, 'without damaged ones');
     await dropKeyDocument(repository, number);
-    output.line(
-      `Key document ${number} of ${showText(status.name)} is dropped: its passphrase and phrase open nothing more here.`,
-    );
-    output.json({ repositoryId: repository.repositoryId, dropped: number });
+    const shared = sharedSlots(before, number);
+    const gone = shared.length === 0 ? ': its passphrase and phrase open nothing more here.' : '.';
+    output.line(`Key document ${number} of ${showText(status.name)} is dropped${gone}`);
+    for (const { what, numbers } of shared)
+      output.line(
+        `Its ${what} still opens key document ${numbers.join(', ')}: drop that too, if it is in wrong hands.`,
+      );
+    output.json({ repositoryId: repository.repositoryId, dropped: number, stillOpening: shared });
     return undefined;
   });
 }
@@ -273,7 +279,7 @@ const commands: readonly CommandSpec[] = [
     examples: [
       ['fallback repositories drop-key main.example.org 1 --dir /srv/fallback', 'the first sheet opens nothing more'],
     ],
-    json: ['One object: `repositoryId`, `dropped`.'],
+    json: ['One object: `repositoryId`, `dropped`, `stillOpening` (each `what`, `numbers` of key documents).'],
     run: runDropKey,
   },
   {

@@ -283,6 +283,7 @@ async function run(invocation: Invocation): Promise<number | undefined> {
 export const restoreCommand: CommandBody = {
   description: [
     'Every byte is verified: a file gets its name only when its SHA-256 is right. Existing files are not touched unless --overwrite is given. ' +
+      'Single members get their contents, mode, time and owner; ACLs, extended attributes and capabilities are only in whole archives. ' +
       'Archives come back as plain tars that `yunohost backup restore` takes as they are.',
     'On stdout the bytes are verified chunk by chunk, the whole at the end: look at the exit code before using them.',
     'Exits with 4 when something is damaged (the rest is restored), with 3 when a member could not be restored for another reason.',

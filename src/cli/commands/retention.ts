@@ -152,7 +152,12 @@ async function runPolicy(invocation: Invocation): Promise<undefined> {
         ['taken back within', showCount(policy.graceDays, 'day')],
       ]),
     );
-    if (changed !== undefined) output.line('It holds from the next run on: see fallback retention --dry-run.');
+    if (changed !== undefined) {
+      output.line('It holds from the next run on: see fallback retention --dry-run.');
+      output.line(
+        '(Where this server’s config.toml sets [retention], that holds instead, within the hour: change it there.)',
+      );
+    }
     return undefined;
   });
 }

@@ -9,7 +9,7 @@ import { defaultChunkerParameters } from '../../chunker/parameters.ts';
 import { deriveRepositoryKeys } from '../../crypto/key-hierarchy.ts';
 import { defaultArgon2Cost, makePassphraseSlot, makePhraseSlot, openSecret } from '../../crypto/key-slots.ts';
 import { makeRecoveryPhrase, parseRecoveryPhrase } from '../../crypto/recovery-phrase.ts';
-import { sealConfiguration } from '../../crypto/sealed-configuration.ts';
+import { openConfiguration, sealConfiguration } from '../../crypto/sealed-configuration.ts';
 import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import type { RepositoryConfiguration } from '../../format/configuration.ts';
 import { repositoryIdFromBytes } from '../../format/ids.ts';
@@ -117,6 +117,20 @@ export function hasPassphrase(record: PairingRecord, passphrase: string): boolea
     if (isFallbackError(error, 'KEY_WRONG')) return false;
     throw error;
   }
+}
+
+/** What a begun pairing was begun with. */
+export function facetsOf({ keyDocument, secret, repositoryId, configuration }: PairingRecord): {
+  readonly isEncrypted: boolean;
+  readonly hasPassphrase: boolean;
+  readonly engine: ChunkerEngine;
+} {
+  const { slots } = decodeKeyDocument(keyDocument);
+  return {
+    isEncrypted: !slots.some(({ type }) => type === 'clear'),
+    hasPassphrase: slots.some(({ type }) => type === 'passphrase'),
+    engine: openConfiguration(deriveRepositoryKeys(secret, repositoryId), configuration).engine,
+  };
 }
 
 /** The call to the server: sync/http/pair-with-server.ts, or a test's own. */

@@ -1,5 +1,6 @@
 // Key documents from the client's side: which one counts, what opens it, and how the next one is made.
 
+import { isDeepStrictEqual } from 'node:util';
 import { equalBytes, toHex } from '../../bytes/hex.ts';
 import { deriveRepositoryKeys, type RepositorySecret } from '../../crypto/key-hierarchy.ts';
 import {
@@ -110,12 +111,50 @@ export function openSecretWith(
 }
 
 /** All key documents of a repository. */
-export async function readKeyDocuments(repository: RepositoryReader): Promise<StoredKeyDocument[]> {
+export async function readKeyDocuments(
+  repository: RepositoryReader,
+  which: 'all' | 'without damaged ones' = 'all',
+): Promise<StoredKeyDocument[]> {
   const documents: StoredKeyDocument[] = [];
   for (const number of await repository.keyDocumentNumbers()) {
-    documents.push({ number, file: await repository.keyDocument(number) });
+    try {
+      documents.push({ number, file: await repository.keyDocument(number) });
+    } catch (error) {
+      if (which === 'all' || !isFallbackError(error, 'DAMAGED')) throw error;
+    }
   }
   return documents;
+}
+
+const slotNames = { passphrase: 'passphrase', phrase: 'recovery phrase', clear: 'key in the clear' } as const;
+
+/** A slot that stands in other documents too. */
+export interface SharedSlot {
+  readonly what: string;
+  /** Of the other documents. */
+  readonly numbers: readonly number[];
+}
+
+function slotsOf({ file }: StoredKeyDocument): readonly KeySlot[] {
+  try {
+    return decodeKeyDocument(file).slots;
+  } catch (error) {
+    if (isFallbackError(error)) return [];
+    throw error;
+  }
+}
+
+/** Which slots of a document others have as well: what was not changed is carried over to the next document as it is. */
+export function sharedSlots(documents: readonly StoredKeyDocument[], number: number): SharedSlot[] {
+  const one = documents.find((document) => document.number === number);
+  if (one === undefined) return [];
+  const others = documents.filter((document) => document !== one);
+  return slotsOf(one).flatMap((slot) => {
+    const numbers = others
+      .filter((document) => slotsOf(document).some((other) => isDeepStrictEqual(other, slot)))
+      .map((document) => document.number);
+    return numbers.length === 0 ? [] : [{ what: slotNames[slot.type], numbers }];
+  });
 }
 
 /** Opens a repository's secret with what a person offers. @throws KEY_WRONG, SEAL_BROKEN, network errors. */
@@ -163,6 +202,33 @@ function nextSlots(
 }
 
 /**
+ * A slot of a phrase is copied from document to document, byte for byte. Two that answer to one phrase and differ: one of them is
+ * forged, by whoever had a push token, and carrying that one over would shut the sheet's holder out. @throws SEAL_BROKEN.
+ */
+function requireOnePhrase(documents: readonly StoredKeyDocument[], newest: KeyDocument): void {
+  const phrases = newest.slots.filter((slot) => slot.type === 'phrase');
+  for (const document of documents) {
+    const isForged = slotsOf(document).some(
+      (slot) =>
+        slot.type === 'phrase' &&
+        phrases.some(
+          (phrase) => equalBytes(phrase.accessTokenSha256, slot.accessTokenSha256) && !isDeepStrictEqual(phrase, slot),
+        ),
+    );
+    if (!isForged) continue;
+    throw new FallbackError(
+      'SEAL_BROKEN',
+      `Key documents ${document.number} and ${newest.number} have different slots for one recovery phrase: one of them is forged. Nothing was changed.`,
+      {
+        hint:
+          'Try your recovery sheet with each (fallback connect --key-document NUMBER on another machine), then drop the one that it does not open on the ' +
+          'fallback server (fallback repositories drop-key), and give this machine a new push token (fallback repositories grant).',
+      },
+    );
+  }
+}
+
+/**
  * Adds a key document with the next number. Nothing is encrypted anew, and the older documents stay on the server: this
  * closes the door to those who come later, not to those who kept a copy.
  * @param beforeSent is called with the document before it is sent: what opens it must be in safe hands by then.
@@ -178,6 +244,7 @@ export async function changeKeys(
 ): Promise<KeyDocument> {
   const documents = await readKeyDocuments(repository);
   const newest = chooseKeyDocument(documents, repository.repositoryId);
+  if (change.phraseEntropy === undefined) requireOnePhrase(documents, newest);
   const slots = nextSlots(newest, secret, change, randomBytes);
   if (slots.length === 0) throw new FallbackError('USAGE', 'Nothing would open the repository any more.');
   if (documents.length >= limits.keyDocumentsMax) {

@@ -28,13 +28,15 @@ export interface ArchivePusherContext {
 
 /** Collects the tar members that the chunker sees, and stores them as they come. */
 class CatalogueCollector {
+  readonly #counters: PushCounters;
   readonly #recipe: RecipeWriter;
   readonly #writer: MetadataWriter;
   readonly #hash = createHash('sha256');
   #encoder = new CatalogueEncoder();
   #members = 0;
 
-  constructor({ sink, chunker }: ArchivePusherContext, use: PackUsage) {
+  constructor({ sink, chunker, counters }: ArchivePusherContext, use: PackUsage) {
+    this.#counters = counters;
     const cutBytes = chunker.cutBytes.bind(chunker);
     this.#recipe = new RecipeWriter(sink, cutBytes, use);
     this.#writer = new MetadataWriter(sink, cutBytes, use, (pack, position, bytes) =>
@@ -45,6 +47,7 @@ class CatalogueCollector {
   add(member: TarMemberSeen): void {
     // A member that no catalogue can name (a hostile tar holds anything) is only in the archive's bytes.
     if (this.#encoder.add(member)) this.#members++;
+    else this.#counters.unlistedMembers++;
   }
 
   async flush(): Promise<void> {

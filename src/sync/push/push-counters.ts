@@ -19,6 +19,8 @@ export interface PushCounters {
   packBytesSent: number;
   healedChunks: number;
   healedPacks: number;
+  /** Members of tars that no list can hold: they come back with the whole archive only. */
+  unlistedMembers: number;
 }
 
 /** All zero. */
@@ -37,5 +39,6 @@ export function newPushCounters(): PushCounters {
     packBytesSent: 0,
     healedChunks: 0,
     healedPacks: 0,
+    unlistedMembers: 0,
   };
 }

@@ -4,6 +4,7 @@ import type { CatalogueMember } from '../../format/catalogue.ts';
 import type { CatalogueReader } from '../read/catalogue-reader.ts';
 import { findMembersByPath } from '../read/find-members.ts';
 import { normalizeMemberPath } from '../read/member-pattern.ts';
+import { isOdd } from './plan-members.ts';
 
 const linksMax = 16;
 
@@ -11,10 +12,22 @@ function notAFile(path: string, type: string): FallbackError {
   return new FallbackError('USAGE', `${path} is a ${type}, not a file.`, { hint: 'Restore it into a folder instead.' });
 }
 
+/** Of names that are not UTF-8 the list of members has what it can hold: which one is meant cannot be told by them. */
+function looksAlike(path: string): FallbackError {
+  return new FallbackError(
+    'USAGE',
+    `${path} may be any of several members, whose names are not UTF-8 and look alike.`,
+    {
+      hint: 'Restore the folder that they are in with --to FOLDER: each gets its own name there.',
+    },
+  );
+}
+
 /** @throws NOT_FOUND (with near names), USAGE when it is not a file or means several. */
 export async function findFileMember(catalogue: CatalogueReader, path: string): Promise<CatalogueMember> {
   let found: CatalogueMember | undefined;
   let foundPath: string | undefined;
+  let sameNames = 0;
   for await (const { member, path: memberPath } of findMembersByPath(catalogue, [path])) {
     if (foundPath !== undefined && foundPath !== memberPath) {
       throw new FallbackError('USAGE', `${path} means more than one member.`, { hint: 'Name one file.' });
@@ -22,7 +35,9 @@ export async function findFileMember(catalogue: CatalogueReader, path: string): 
     if (member.type === 'directory') throw notAFile(path, 'folder');
     found = member;
     foundPath = memberPath;
+    sameNames++;
   }
+  if (sameNames > 1 && isOdd(foundPath ?? '')) throw looksAlike(path);
   for (let links = 0; found?.type === 'hardlink' && links < linksMax; links++) {
     found = await linkedFile(catalogue, found);
   }
@@ -36,9 +51,13 @@ export async function findFileMember(catalogue: CatalogueReader, path: string): 
 async function linkedFile(catalogue: CatalogueReader, link: CatalogueMember): Promise<CatalogueMember | undefined> {
   const wanted = normalizeMemberPath(link.linkName);
   let found: CatalogueMember | undefined;
+  let sameNames = 0;
   for await (const member of catalogue.members()) {
     if (member.headerOffset >= link.headerOffset) break;
-    if (normalizeMemberPath(member.name) === wanted) found = member;
+    if (normalizeMemberPath(member.name) !== wanted) continue;
+    found = member;
+    sameNames++;
   }
+  if (sameNames > 1 && isOdd(wanted)) throw looksAlike(wanted);
   return found;
 }

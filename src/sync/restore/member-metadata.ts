@@ -17,7 +17,9 @@ const setuidBits = 0o6000;
 const secondsMin = -(2 ** 31);
 const secondsMax = 2 ** 33;
 
-const timeOf = (member: CatalogueMember): number => Math.min(Math.max(member.modifiedSeconds, secondsMin), secondsMax);
+/** As a text: Node.js takes a number below zero for the present. */
+const timeOf = ({ modifiedSeconds }: CatalogueMember): string =>
+  String(Math.min(Math.max(modifiedSeconds, secondsMin), secondsMax));
 
 function ownerOf(member: CatalogueMember, options: MetadataOptions): { user: number; group: number } | undefined {
   if (options.withOwners !== true || process.geteuid?.() !== 0) return undefined;

@@ -137,6 +137,7 @@ export class MemberWriter {
 
   /** A symbolic link, verbatim. */
   symlink(member: CatalogueMember, names: MemberNames): void {
+    if (names.linkName.includes(0)) throw new FallbackError('UNSAFE_PATH', 'It points to a name with a zero byte.');
     const place = this.#placeOf(names, member);
     if (place === undefined) return;
     this.#replaceable(place, (path) => symlinkSync(Buffer.from(names.linkName), path));

@@ -93,8 +93,15 @@ export async function restoreArchivesToFiles(options: RestoreFilesOptions): Prom
   const { archives, counters } = options;
   const folders = new Set(archives.map(({ path }) => dirname(path)));
   for (const { archive, path } of archives) {
-    if (!options.overwrite && (await nodeFileSystem.facts(path)) !== undefined) {
+    const there = await nodeFileSystem.facts(path);
+    if (there !== undefined && !options.overwrite) {
       throw new FallbackError('ALREADY_EXISTS', `${path} exists already; it was not touched.`);
+    }
+    // A device would become a file, and a link would be replaced instead of what it names.
+    if (there !== undefined && there.type !== 'file') {
+      throw new FallbackError('UNSAFE_PATH', `${path} is no regular file; it was not touched.`, {
+        hint: 'Choose another name, or remove it yourself first.',
+      });
     }
     counters.totalBytes += archive.recipe.lengthBytes;
   }

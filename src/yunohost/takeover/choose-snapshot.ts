@@ -2,6 +2,7 @@
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { type Origin, parseOrigin } from '../../format/ids.ts';
 import type { SnapshotSummary } from '../../store/repository-store.ts';
+import { parseMoment } from '../../sync/moment.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findSnapshot, type ListedSnapshot, openListedSnapshot } from '../../sync/snapshots.ts';
 
@@ -33,7 +34,7 @@ export async function snapshotByNumber(session: RepositorySession, number: numbe
 
 /**
  * The snapshot to take over with: the newest of the main server, or the one that is named by number or date.
- * @throws NOT_FOUND.
+ * @throws NOT_FOUND, USAGE.
  */
 export async function chooseMainSnapshot(
   session: RepositorySession,
@@ -51,7 +52,12 @@ export async function chooseMainSnapshot(
       },
     );
   }
-  const timeMs = Date.parse(/^\d{4}-\d\d-\d\d$/.test(name) ? `${name}T23:59:59.999` : name);
+  const timeMs = parseMoment(name);
+  if (timeMs === undefined) {
+    throw new FallbackError('USAGE', `${JSON.stringify(name)} is neither a date nor a snapshot’s number.`, {
+      hint: 'Such as 2026-11-22, "2026-11-22 03:00" or 17.',
+    });
+  }
   const found = (await session.repository.snapshots()).findLast(
     (one) => one.origin === origins.main && isUsable(one) && one.receivedAtMs <= timeMs,
   );

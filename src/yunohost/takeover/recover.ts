@@ -1,6 +1,7 @@
 // `fallback recover APP`: one app back as it was at a date, on either machine.
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { RepositoryReader } from '../../store/repository-store.ts';
+import { parseMoment } from '../../sync/moment.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot, openListedSnapshot, requireHead } from '../../sync/snapshots.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
@@ -19,10 +20,8 @@ export async function findVersion(
   onLost: (number: number) => void = () => undefined,
 ): Promise<ListedSnapshot> {
   const isNumber = at !== undefined && /^\d+$/.test(at);
-  const isDay = at !== undefined && /^\d{4}-\d\d-\d\d$/.test(at);
-  const timeMs =
-    at === undefined || isNumber ? Number.POSITIVE_INFINITY : Date.parse(isDay ? `${at}T23:59:59.999` : at);
-  if (Number.isNaN(timeMs)) {
+  const timeMs = at === undefined || isNumber ? Number.POSITIVE_INFINITY : parseMoment(at);
+  if (timeMs === undefined) {
     throw new FallbackError(
       'USAGE',
       `${JSON.stringify(at)} is neither a date nor a snapshot’s number. Nothing was changed.`,

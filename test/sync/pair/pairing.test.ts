@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { deriveRepositoryKeys } from '../../../src/crypto/key-hierarchy.ts';
 import { openConfiguration } from '../../../src/crypto/sealed-configuration.ts';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
-import { decodeKeyDocument } from '../../../src/format/key-document.ts';
+import { decodeKeyDocument, encodeKeyDocument } from '../../../src/format/key-document.ts';
 import type { PairingCode } from '../../../src/format/pairing-code.ts';
 import { nodeFileSystem } from '../../../src/fs/node-file-system.ts';
 import { ClientState } from '../../../src/sync/client-state.ts';
@@ -25,7 +25,7 @@ import {
   type NewKeys,
   type PairingPlace,
 } from '../../../src/sync/pair/init-repository.ts';
-import { changeKeys, unlockRepository } from '../../../src/sync/pair/key-documents.ts';
+import { changeKeys, readKeyDocuments, sharedSlots, unlockRepository } from '../../../src/sync/pair/key-documents.ts';
 import type { PairingRecord } from '../../../src/sync/pair/pairing-record.ts';
 import { rememberHead } from '../../../src/sync/pair/remember-head.ts';
 import { MemoryRepository } from '../../support/memory-repository.ts';
@@ -191,6 +191,29 @@ test('changing keys: the new one opens, the old one only its own document, and t
     await changeKeys(repository, secret, { passphrase: null }, random);
     await assert.rejects(withPassphrase('new one'), code('KEY_WRONG'));
     await assert.rejects(withPassphrase('x', 9), code('NOT_FOUND'));
+  });
+});
+
+test('a forged slot for the phrase of the sheet is carried into no new document', async () => {
+  await inPlace(async (place) => {
+    const fake = new FakeServer();
+    const { secret } = await pairWhole(place, fake);
+    const { repository } = fake;
+    assert.ok(repository !== undefined);
+    const { slots } = decodeKeyDocument(await repository.keyDocument(1));
+    const forged = slots.map((slot) =>
+      slot.type === 'phrase' ? { ...slot, wrapped: { ...slot.wrapped, nonce: random(24) } } : slot,
+    );
+    const { repositoryId } = repository;
+    await repository.putKeyDocument(2, encodeKeyDocument({ repositoryId, number: 2, slots: forged }));
+    const changing = changeKeys(repository, secret, { passphrase: 'new', argon2Cost }, random);
+    await assert.rejects(changing, code('SEAL_BROKEN'));
+    assert.equal((await repository.keyDocumentNumbers()).length, 2);
+    // A new phrase takes over none.
+    await changeKeys(repository, secret, { phraseEntropy: random(16) }, random);
+    const documents = await readKeyDocuments(repository);
+    assert.deepEqual(sharedSlots(documents, 1), [{ what: 'passphrase', numbers: [2, 3] }]);
+    assert.deepEqual(sharedSlots(documents, 3), [{ what: 'passphrase', numbers: [1, 2] }]);
   });
 });
 

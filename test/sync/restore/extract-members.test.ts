@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { lstat, mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
@@ -264,6 +264,42 @@ test('names that are not UTF-8 and look alike are two files, and no link is made
       );
       const names = (await readdir(outside, { encoding: 'buffer' })).map((one) => one.toString('latin1'));
       assert.deepEqual(names.sort(), ['caf\xe8.txt', 'caf\xe9.txt']);
+    });
+  });
+});
+
+test('a file goes to no stream when its name, or the name that it is linked to, looks like another one', async () => {
+  const entries: TarEntryInput[] = [
+    ['caf\udce8.txt', 'one'],
+    ['caf\udce9.txt', 'two'],
+    hardlinkTo('link', 'caf\udce8.txt'),
+    ['alone\udce9.txt', 'three'],
+  ];
+  await withArchive(tarOf(entries, 'gnu'), async (session, archive) => {
+    const read = (path: string): Promise<void> =>
+      extractToStream({ session, archive, stream: new PassThrough().resume(), path, counters: newRestoreCounters() });
+    for (const path of ['caf\ufffd.txt', 'link'])
+      await assert.rejects(read(path), (error) => isFallbackError(error, 'USAGE'));
+    await read('alone\ufffd.txt');
+  });
+});
+
+test('times before 1970 come back, and a link to a name with a zero byte costs no other member', async () => {
+  const entries: TarEntryInput[] = [
+    ['old', 'x', { modifiedSeconds: -1_000_000 }],
+    symlinkTo('bad', 'ä\0b'),
+    symlinkTo('good', 'old'),
+  ];
+  await withArchive(tarOf(entries), async (session, archive) => {
+    await inFolder(async (outside) => {
+      const counters = newExtractCounters();
+      const result = await extractMembers({ session, archive, paths: [], folder: outside, counters });
+      assert.deepEqual(
+        result.problems.map(({ name, error }) => [name, error.code]),
+        [['bad', 'UNSAFE_PATH']],
+      );
+      assert.equal((await stat(join(outside, 'old'))).mtimeMs, -1_000_000_000);
+      assert.equal(await readlink(join(outside, 'good')), 'old');
     });
   });
 });
