@@ -42,6 +42,7 @@ export interface PairingAnswer {
 export interface Recovery {
   readonly repositoryId: RepositoryId;
   readonly configuration: Uint8Array;
+  /** All with a slot for the phrase, ascending. */
   readonly keyDocuments: readonly { readonly number: number; readonly file: Uint8Array }[];
   /** A newer key document has no slot for this phrase: it was replaced. */
   readonly superseded: boolean;

@@ -133,13 +133,28 @@ describe('a store', () => {
   test('a recovery phrase finds its key document, also when a newer one replaced it', async () => {
     const { store, paired } = temporary;
     assert.deepEqual(await store.findRecovery(paired.accessToken), [
-      { repositoryId: paired.id, keyDocumentNumber: 1, superseded: false },
+      { repositoryId: paired.id, keyDocumentNumbers: [1], superseded: false },
     ]);
     await (await temporary.repository()).putKeyDocument(2, fakeKeyDocument(paired.id, 2, randomBytes(32)));
     assert.deepEqual(await store.findRecovery(paired.accessToken), [
-      { repositoryId: paired.id, keyDocumentNumber: 1, superseded: true },
+      { repositoryId: paired.id, keyDocumentNumbers: [1], superseded: true },
     ]);
     assert.deepEqual(await store.findRecovery(randomBytes(32)), []);
+  });
+
+  test('a copied access token hides neither the older key document nor the repository that had it first', async () => {
+    const { store, paired, environment } = temporary;
+    const repository = await temporary.repository();
+    await repository.putKeyDocument(2, fakeKeyDocument(paired.id, 2, paired.accessToken));
+    const mine = { repositoryId: paired.id, keyDocumentNumbers: [1, 2], superseded: false };
+    assert.deepEqual(await store.findRecovery(paired.accessToken), [mine]);
+    await repository.putKeyDocument(3, fakeKeyDocument(paired.id, 3));
+    for (const name of ['b', 'c', 'd', 'e']) {
+      environment.timeMs += 1;
+      const { id } = await pair(store, name);
+      await (await store.repository(id)).putKeyDocument(2, fakeKeyDocument(id, 2, paired.accessToken));
+    }
+    assert.deepEqual((await store.findRecovery(paired.accessToken))[0], { ...mine, superseded: true });
   });
 
   test('a quota and a full disk refuse packs and snapshots, and say which', async () => {

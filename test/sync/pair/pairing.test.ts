@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { deriveRepositoryKeys } from '../../../src/crypto/key-hierarchy.ts';
 import { openConfiguration } from '../../../src/crypto/sealed-configuration.ts';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
-import { decodeKeyDocument } from '../../../src/format/key-document.ts';
+import { decodeKeyDocument, encodeKeyDocument } from '../../../src/format/key-document.ts';
 import type { PairingCode } from '../../../src/format/pairing-code.ts';
 import { nodeFileSystem } from '../../../src/fs/node-file-system.ts';
 import { ClientState } from '../../../src/sync/client-state.ts';
@@ -260,6 +260,40 @@ test('connect: read access from phrase and address; a replaced phrase only with 
       assert.deepEqual((await newState.load()).pushToken, pushToken);
     } finally {
       await rm(newState.folder, { recursive: true, force: true });
+    }
+  });
+});
+
+test('connect: a slot that was copied without its secret fails, names the older document, and that one opens', async () => {
+  await inPlace(async (place) => {
+    const fake = new FakeServer();
+    const { secret, phraseEntropy } = await pairWhole(place, fake);
+    const { repository } = fake;
+    assert.ok(repository !== undefined);
+    const [first] = repository.keyDocuments;
+    const phrase = decodeKeyDocument(first ?? random(0)).slots.find((slot) => slot.type === 'phrase');
+    assert.ok(phrase !== undefined);
+    const wrapped = { commitment: random(32), nonce: random(24), sealed: random(48) };
+    const { repositoryId } = repository;
+    repository.keyDocuments.push(encodeKeyDocument({ repositoryId, number: 2, slots: [{ ...phrase, wrapped }] }));
+    const folder = `${place.state.folder}-new`;
+    const request = {
+      fs: nodeFileSystem,
+      state: new ClientState(nodeFileSystem, folder, () => randomBytes(8).toString('hex')),
+      address: newCode(),
+      phraseEntropy,
+      keyDocument: undefined,
+      pushToken: undefined,
+    };
+    try {
+      await assert.rejects(
+        connectWithPhrase(request, callsTo(repository)),
+        (error) => isFallbackError(error, 'KEY_WRONG') && error.hint.includes('--key-document 1'),
+      );
+      const { credentials } = await connectWithPhrase({ ...request, keyDocument: 1 }, callsTo(repository));
+      assert.deepEqual(credentials.secret, secret);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   });
 });
