@@ -132,24 +132,34 @@ export class FailedAttempts {
   }
 }
 
-/** Memory for bodies that are taken whole (packs are not). Small ones are free: requests are counted anyway. */
+/**
+ * Memory for bodies that are taken whole (packs are not). Small ones are free: requests are counted anyway. Each holder has one
+ * at a time: what is announced counts before it has come, and one token could take it all.
+ */
 export class BodyMemory {
   readonly #limits: ServerLimits;
+  readonly #holders = new Set<string>();
   #takenBytes = 0;
 
   constructor(limits: ServerLimits) {
     this.#limits = limits;
   }
 
-  /** @returns what to call when the bytes are let go. @throws RATE_LIMITED (503). */
-  take(bytes: number): () => void {
+  /** @returns what to call when the bytes are let go. @throws RATE_LIMITED (503 in all, 429 of this holder). */
+  take(bytes: number, holder: string): () => void {
     if (bytes <= this.#limits.freeBodyBytes) return () => {};
+    if (this.#holders.has(holder)) {
+      const retry = { 'retry-after': '2' };
+      throw new RequestRefused(429, 'RATE_LIMITED', 'This token is sending another snapshot already.', retry);
+    }
     if (this.#takenBytes + bytes > this.#limits.bodyMemoryBytesMax) {
       throw new RequestRefused(503, 'RATE_LIMITED', 'The server is taking too many snapshots.', { 'retry-after': '2' });
     }
     this.#takenBytes += bytes;
+    this.#holders.add(holder);
     return () => {
       this.#takenBytes -= bytes;
+      this.#holders.delete(holder);
     };
   }
 }

@@ -10,6 +10,8 @@ export interface ServedRepository extends RepositoryTakeover {
   openPack(number: number): Promise<PackReading>;
   /** Checks lease and number before any byte. @throws LEASE_LOST, FENCED, LIMIT_EXCEEDED. */
   beginPack(leaseId: LeaseId, number: number): Promise<PackSink>;
+  /** Checks before its body is taken whether a snapshot may be committed, or has been. @throws LEASE_LOST, FENCED. */
+  expectSnapshot(leaseId: LeaseId, sha256: Uint8Array): Promise<void>;
 }
 
 /** What a token may do; it may have several. None allows to overwrite or delete. */

@@ -125,6 +125,14 @@ async function getSnapshots(exchange: RepositoryExchange): Promise<Reply> {
   return jsonReply(200, { snapshots: page.map(encodeSummary), more: wanted.length > page.length });
 }
 
+/** A lost lease is refused before any byte of the body is taken: a body that is taken whole holds memory. */
+async function postSnapshot(exchange: RepositoryExchange): Promise<Reply> {
+  const { repository, body } = exchange;
+  const leaseId = leaseOf(exchange);
+  await repository.expectSnapshot(leaseId, body.sha256);
+  return jsonReply(201, encodeSummary(await repository.commitSnapshot(leaseId, await body.whole())));
+}
+
 async function getLostDirectory(exchange: RepositoryExchange): Promise<Reply> {
   const directory = await exchange.repository.lostDirectory(numberOf(exchange, limits.packNumberMax));
   return directory === undefined ? emptyReply : bytesReply(200, directory);
@@ -288,11 +296,7 @@ const writeRoutes: readonly RepositoryRoute[] = [
     success: 201,
     codes: [...leaseCodes, ...uploadCodes, 'PACKS_MISSING'],
     summary: 'Publishes a snapshot, under the lease that the header `fallback-lease` names: the only commit point.',
-    handle: async (exchange) =>
-      jsonReply(
-        201,
-        encodeSummary(await exchange.repository.commitSnapshot(leaseOf(exchange), await exchange.body.whole())),
-      ),
+    handle: postSnapshot,
   },
   {
     ...plain,

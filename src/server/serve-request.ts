@@ -63,10 +63,14 @@ async function handleMatched(
   const token = parseBearer(request.headers);
   const access = isOpen(route) ? undefined : await authorize(host, params.repository ?? '', token, route.scope);
   if (token === undefined && route.scope !== 'none') throw unauthorized();
-  if (access !== undefined && token !== undefined) {
-    releases.push(context.admission.enterToken(createHash('sha256').update(token).digest('hex')));
-  }
-  const body = new IncomingBody({ request, response, rule: route.body, limits, memory });
+  const tokenKey = createHash('sha256')
+    .update(token ?? '')
+    .digest('hex');
+  if (access !== undefined) releases.push(context.admission.enterToken(tokenKey));
+  const takeMemory = (bytes: number): void => {
+    releases.push(memory.take(bytes, tokenKey));
+  };
+  const body = new IncomingBody({ request, response, rule: route.body, limits, takeMemory });
   progress.body = body;
   const exchange: Exchange = {
     host,

@@ -19,7 +19,7 @@ export const defaultServerLimits = {
   openRequestsMax: 16,
   openRequestsPerAddressMax: 4,
   requestsPerTokenMax: 16,
-  /** Bodies that are taken whole (snapshots), together; those up to freeBodyBytes are not counted. Packs are streamed to the disk. */
+  /** Bodies that are taken whole (snapshots), together, one of each token; those up to freeBodyBytes are not counted. Packs are streamed to the disk. */
   bodyMemoryBytesMax: 64 * MiB,
   freeBodyBytes: 64 * KiB,
   /** Time for a TLS handshake, and for a whole request head, from the connection or from its first byte on. */
@@ -30,6 +30,9 @@ export const defaultServerLimits = {
   /** In each such window a body must bring so many bytes: 256 B/s, below the 1 KiB/s of the slowest honest line. */
   bodyWindowMs: 60_000,
   bodyBytesPerWindowMin: 15 * KiB,
+  /** A body that is taken whole has so much time, and more for its length: 400 KiB may come at 1 KiB/s, 16 MiB within 74 minutes. */
+  wholeBodyGraceMs: 300_000,
+  wholeBodyBytesPerSecondMin: 4 * KiB,
   /** A reader that takes nothing for this long is dropped. */
   replyStallMs: 120_000,
   /** A refused body is still read and dropped for this long, so that the client sees the answer and not a reset. */

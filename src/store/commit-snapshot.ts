@@ -93,6 +93,21 @@ async function commit(
 }
 
 /**
+ * Whether a snapshot with this hash is worth being received: its writer holds the lease, or it is committed already and is only sent
+ * again. @throws LEASE_LOST, FENCED.
+ */
+export async function expectSnapshot(context: RepositoryContext, leaseId: LeaseId, sha256: Uint8Array): Promise<void> {
+  await context.read(async (view) => {
+    try {
+      await requireLease(view, context, leaseId);
+    } catch (error) {
+      const snapshots = await view.snapshots(context.id);
+      if (!snapshots.some((one) => one.state !== 'deleting' && equalBytes(one.sha256, sha256))) throw error;
+    }
+  });
+}
+
+/**
  * Publishes a snapshot; the same bytes again are accepted again, whoever holds the lease.
  * @throws PACKS_MISSING (details.missing: PackRange[], at most 1,000), CONFLICT, LEASE_LOST, FENCED, QUOTA_EXCEEDED,
  * SERVER_FULL, FORMAT_INVALID, LIMIT_EXCEEDED.

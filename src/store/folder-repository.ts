@@ -2,7 +2,7 @@
 // so does any process that can read the folder, at the same time.
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import { type Epoch, type LeaseId, parseEpoch, type RepositoryId, type SnapshotNumber } from '../format/ids.ts';
-import { commitSnapshot } from './commit-snapshot.ts';
+import { commitSnapshot, expectSnapshot } from './commit-snapshot.ts';
 import { acquireLease, releaseLease, renewLease } from './leases.ts';
 import { snapshotKey } from './object-keys.ts';
 import { openPack, type PackReading, readDirectories, readLostDirectory } from './pack-reader.ts';
@@ -133,6 +133,11 @@ export class FolderRepository implements RepositoryTakeover {
     } finally {
       await sink.abort();
     }
+  }
+
+  /** Checks the lease before a snapshot's bytes are taken. @throws LEASE_LOST, FENCED. */
+  expectSnapshot(leaseId: LeaseId, sha256: Uint8Array): Promise<void> {
+    return expectSnapshot(this.context, leaseId, sha256);
   }
 
   commitSnapshot(leaseId: LeaseId, file: Uint8Array): Promise<SnapshotSummary> {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { parseEpoch } from '../../src/format/ids.ts';
+import { type LeaseId, parseEpoch } from '../../src/format/ids.ts';
 import { defaultServerLimits, type ServerLimits } from '../../src/server/server-limits.ts';
 import { defaultClientLimits } from '../../src/sync/http/client-limits.ts';
-import { fakePack, newLeaseId } from '../support/fake-objects.ts';
+import { fakePack, fakeSnapshot, newLeaseId } from '../support/fake-objects.ts';
+import type { PairedRepository } from '../support/temporary-store.ts';
 import { ask, bearer, certificateOf, digestHeader, eventually, RawConnection } from './raw-client.ts';
 import { ServerFixture } from './server-fixture.ts';
 
@@ -119,6 +120,65 @@ test('a peer that hangs up in the middle of a body is no refusal in the log', as
   await peer.closed;
   await eventually('the request is logged', () => fixture.lines.some((line) => line.includes('"PUT"')));
   assert.ok(!fixture.lines.some((line) => line.includes('"refused"')), fixture.lines.join('\n'));
+});
+
+/** A connection that announces a snapshot of a tenant and sends nothing of it. */
+async function announce(fixture: ServerFixture, tenant: PairedRepository, leaseId: string, bytes = 16 * 2 ** 20) {
+  const connection = await RawConnection.open(fixture);
+  connection.socket.write(
+    [
+      `POST /v1/repositories/${tenant.id}/snapshots HTTP/1.1`,
+      'host: x',
+      `authorization: ${bearer(tenant.pushToken)}`,
+      `fallback-lease: ${leaseId}`,
+      'content-type: application/octet-stream',
+      `content-length: ${bytes}`,
+      `content-digest: ${digestHeader(new Uint8Array(0))}`,
+      '\r\n',
+    ].join('\r\n'),
+  );
+  return connection;
+}
+
+test('announced snapshots of one tenant keep no other from committing', async () => {
+  await using fixture = await ServerFixture.start();
+  const other = await fixture.anotherTenant();
+  for (let count = 0; count < 4; count++) {
+    const leaseless = await announce(fixture, fixture.tenant, newLeaseId());
+    await eventually('a refusal', () => leaseless.received.includes('LEASE_LOST'));
+    leaseless.socket.destroy();
+  }
+  const leaseId = await leased(fixture);
+  const held = await announce(fixture, fixture.tenant, leaseId);
+  for (let count = 0; count < 4; count++) {
+    const more = await announce(fixture, fixture.tenant, leaseId);
+    await eventually('a refusal', () => more.received.includes('"code":"RATE_LIMITED"'));
+    assert.match(more.received, /^HTTP\/1\.1 429 [\s\S]*\r\nretry-after: \d/i);
+    more.socket.destroy();
+  }
+  const repository = await fixture.open({ repositoryId: other.id, token: other.pushToken });
+  const lease = await repository.acquireLease({ leaseId: newLeaseId(), epoch: parseEpoch(1), holder: 'other' });
+  const file = fakeSnapshot(other.id, undefined, [], { sealedBytes: 100_000 });
+  assert.equal((await repository.commitSnapshot(lease.leaseId, file)).number, 1);
+  // The answer was lost, and the lease is gone: the same bytes are accepted again.
+  await repository.releaseLease(lease.leaseId);
+  assert.equal((await repository.commitSnapshot(lease.leaseId, file)).number, 1);
+  held.socket.destroy();
+  await held.closed;
+  const mine = await fixture.open();
+  const first = fakeSnapshot(fixture.tenant.id, undefined, [], { sealedBytes: 100_000 });
+  assert.equal((await mine.commitSnapshot(leaseId as LeaseId, first)).number, 1, 'the place is free again');
+});
+
+test('a snapshot that would take for ever is dropped, however steadily it comes', async () => {
+  const limits = { ...quick, wholeBodyGraceMs: 500, wholeBodyBytesPerSecondMin: 1_000_000 };
+  await using fixture = await ServerFixture.start(limits);
+  const slow = await announce(fixture, fixture.tenant, await leased(fixture), 500_000);
+  const drip = setInterval(() => slow.socket.write(new Uint8Array(1_000)), 20);
+  const tookMs = await millisecondsUntil(slow.closed);
+  clearInterval(drip);
+  assert.ok(tookMs > 700 && tookMs < 5_000, `${tookMs} ms`);
+  await eventually('the log says so', () => fixture.lines.some((line) => line.includes('the body took too long')));
 });
 
 test('a reader that takes nothing is dropped', async () => {
