@@ -1,13 +1,16 @@
 // What the server needs of the store beyond one repository: who may do what, invitations, recovery.
-import type { LeaseId, RepositoryId } from '../format/ids.ts';
+import type { LeaseId, RepositoryId, SnapshotNumber } from '../format/ids.ts';
 import type { PackReading } from '../store/pack-reader.ts';
 import type { PackSink } from '../store/pack-writer.ts';
 import type { RepositoryTakeover } from '../store/repository-store.ts';
+import type { SnapshotReading } from '../store/snapshot-reader.ts';
 
-/** The contract, and packs as streams, so that no pack is ever whole in the server's memory. */
+/** The contract, and packs and snapshots as streams, so that none is ever whole in memory for a reader. */
 export interface ServedRepository extends RepositoryTakeover {
   /** @throws NOT_FOUND, DAMAGED, IO. */
   openPack(number: number): Promise<PackReading>;
+  /** @throws NOT_FOUND, DAMAGED, IO. */
+  openSnapshot(number: SnapshotNumber): Promise<SnapshotReading>;
   /** Checks lease and number before any byte. @throws LEASE_LOST, FENCED, LIMIT_EXCEEDED. */
   beginPack(leaseId: LeaseId, number: number): Promise<PackSink>;
   /** Checks before its body is taken whether a snapshot may be committed, or has been. @throws LEASE_LOST, FENCED. */

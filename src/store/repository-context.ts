@@ -15,6 +15,7 @@ import { documentKey, repositoryPrefix } from './object-keys.ts';
 import type { ObjectStore } from './object-store.ts';
 import { PackSet } from './pack-set.ts';
 import { encodeRepositoryDocument, type RepositoryDocument } from './repository-document.ts';
+import type { RunningBytes } from './running-bytes.ts';
 
 /** Settings of a store; the defaults are for a server. */
 export interface StoreOptions {
@@ -35,6 +36,7 @@ export interface StoreParts {
   readonly metadata: MetadataStore;
   readonly environment: Environment;
   readonly options: StoreOptions;
+  readonly running: RunningBytes;
 }
 
 export type RepositoryState = RepositoryRecord & RepositoryCounters;
@@ -47,6 +49,7 @@ export class RepositoryContext {
   readonly objects: ObjectStore;
   readonly environment: Environment;
   readonly options: StoreOptions;
+  readonly running: RunningBytes;
   readonly #metadata: MetadataStore;
   #present: { packChanges: number; packs: PackSet } | undefined;
 
@@ -56,6 +59,7 @@ export class RepositoryContext {
     this.objects = parts.objects;
     this.environment = parts.environment;
     this.options = parts.options;
+    this.running = parts.running;
     this.#metadata = parts.metadata;
   }
 

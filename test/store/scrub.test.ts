@@ -216,6 +216,7 @@ describe('scrub', () => {
       [false, true],
     );
     await rejectsWith(repository.snapshot(parseSnapshotNumber(2)), 'DAMAGED');
+    await rejectsWith(repository.openSnapshot(parseSnapshotNumber(2)), 'DAMAGED');
     assert.equal((await pushOnce(repository, 1)).head?.number, 3);
     await temporary.reopen();
     assert.equal((await (await temporary.repository()).status()).head?.number, 3);

@@ -157,6 +157,29 @@ describe('a store', () => {
     assert.deepEqual((await store.findRecovery(paired.accessToken))[0], { ...mine, superseded: true });
   });
 
+  test('readers of large directories who take nothing hold little memory, all together, and give it back', async () => {
+    const MiB = 2 ** 20;
+    const repository = await temporary.repository();
+    const writer = await TestWriter.begin(repository);
+    const prefixes: Uint8Array[] = [];
+    for (let count = 0; count < 12; count++) {
+      prefixes.push((await writer.putNew({ directoryBytes: 3 * MiB })).prefix);
+    }
+    const readers = Array.from({ length: 24 }, () => repository.directories(1)[Symbol.asyncIterator]());
+    const { running } = repository.context;
+    const first = prefixes[0] ?? new Uint8Array(0);
+    for (const reader of readers) assert.ok(Buffer.from((await reader.next()).value).equals(first));
+    // Ten with two each, and the others with one.
+    assert.ok(running.readAhead < 110 * MiB, `${running.readAhead / MiB} MiB`);
+    for (const reader of readers.slice(1)) await reader.return?.();
+    assert.ok(running.readAhead < 9 * MiB, `${running.readAhead / MiB} MiB`);
+    for (const prefix of prefixes.slice(1)) {
+      assert.ok(Buffer.from((await readers[0]?.next())?.value ?? []).equals(prefix));
+    }
+    assert.equal((await readers[0]?.next())?.done, true);
+    assert.equal(running.readAhead, 0);
+  });
+
   test('a quota and a full disk refuse packs and snapshots, and say which', async () => {
     const { store, paired } = temporary;
     const repository = await temporary.repository();
