@@ -3,7 +3,7 @@
 // Crash before 2: nothing. Between 2 and 3, or a power cut soon after: reconcile.ts finds the file. Later: the pack is there.
 import { createHash, type Hash } from 'node:crypto';
 import { equalBytes } from '../bytes/hex.ts';
-import { FallbackError } from '../errors/fallback-error.ts';
+import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import type { LeaseId } from '../format/ids.ts';
 import { limits } from '../format/limits.ts';
 import { decodePackHeader, type PackHeader, packHeaderBytes } from '../format/pack.ts';
@@ -172,25 +172,41 @@ class PackWriter implements PackSink {
 
   async #store(draft: ObjectDraft, header: PackHeader, digest: Uint8Array): Promise<void> {
     const context = this.#context;
+    let isOurs = true;
     let trailer: ObjectTrailer = { kind: 'pack', receivedAtMs: context.environment.nowMs(), sha256: digest };
     const key = packKey(context.id, header.number, header.revision);
     try {
       await draft.write(encodeTrailer(trailer));
-      if ((await draft.publish(key)) === 'exists') trailer = await this.#published(header, digest);
+      if ((await draft.publish(key)) === 'exists') {
+        isOurs = false;
+        trailer = await this.#published(header, digest);
+      }
     } catch (error) {
       throw serverFull(error);
     }
     const record = packRecordOf(header, trailer, this.#totalBytes(header));
     // One durable wait a pack: its file. A new pack's record that a power cut takes is found again by it; a healed one's is not.
     const lasting = header.revision === 0 ? 'found again' : 'now';
-    const replaced = await context.write((change) => this.#record(change, header, record), lasting);
+    const replaced = await context.write(async (change) => {
+      try {
+        return await this.#record(change, header, record, isOurs);
+      } catch (error) {
+        if (isOurs) await this.#makeWay(change, header, error);
+        throw error;
+      }
+    }, lasting);
     // The new revision is recorded: the old file is needed by nobody, and is moved, never overwritten.
     if (replaced !== undefined)
       await context.objects.quarantine(packKey(context.id, header.number, replaced), context.prefix);
   }
 
-  /** Returns the revision whose file was replaced, if any. */
-  async #record(change: MetadataWrite, header: PackHeader, record: PackRecord): Promise<number | undefined> {
+  /** Returns the revision whose file was replaced, if any. @param isOurs whether this upload published the file. */
+  async #record(
+    change: MetadataWrite,
+    header: PackHeader,
+    record: PackRecord,
+    isOurs: boolean,
+  ): Promise<number | undefined> {
     const context = this.#context;
     const lease = await requireLease(change, context, this.#leaseId);
     const state = await context.state(change);
@@ -200,6 +216,9 @@ class PackWriter implements PackSink {
       return undefined;
     const action = classify(header, existing, lease, state.lastPack);
     if (action === 'repeat') throw conflict(header.number, 'another pack is stored under its number');
+    if (!isOurs && (await context.objects.stat(packKey(context.id, header.number, header.revision))) === undefined) {
+      throw conflict(header.number, 'the file that an earlier push left under its number is gone');
+    }
     await recordPack(change, context, record);
     if (action === 'heal') {
       await change.addAudit({
@@ -210,6 +229,18 @@ class PackWriter implements PackSink {
       });
     }
     return existing?.state === 'holed' ? existing.revision : undefined;
+  }
+
+  /**
+   * A file that came too late for its lease would keep its name from the next writer, who was given the number: it makes way. It was
+   * never acknowledged, and is removed as a cut upload is: in quarantine it would count against no quota.
+   */
+  async #makeWay(change: MetadataWrite, { number, revision }: PackHeader, error: unknown): Promise<void> {
+    if (!isFallbackError(error, 'LEASE_LOST') && !isFallbackError(error, 'FENCED')) return;
+    const existing = await change.pack(this.#context.id, number);
+    // The next writer's lease may have found it in time, and recorded it.
+    if (existing?.revision === revision && existing.state !== 'lost') return;
+    await this.#context.objects.remove([packKey(this.#context.id, number, revision)]);
   }
 
   /** The name is taken by a file of an upload whose end nobody saw: fine when it holds the same bytes. */

@@ -4,6 +4,7 @@ import { chown, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { parseEpoch } from '../../src/format/ids.ts';
 import { createStore, openStore } from '../../src/store/open-store.ts';
 import { tokenSha256 } from '../../src/store/tokens.ts';
 import { fakeConfiguration, fakeKeyDocument, fakePack, newRepositoryId, sha256Hex } from '../support/fake-objects.ts';
@@ -155,6 +156,45 @@ describe('a store', () => {
       await (await store.repository(id)).putKeyDocument(2, fakeKeyDocument(id, 2, paired.accessToken));
     }
     assert.deepEqual((await store.findRecovery(paired.accessToken))[0], { ...mine, superseded: true });
+  });
+
+  for (const reason of ['LEASE_LOST', 'FENCED'] as const) {
+    test(`a pack that is whole only after its lease is over makes way for the next writer's: ${reason}`, async () => {
+      const repository = await temporary.repository();
+      const old = await TestWriter.begin(repository);
+      const late = fakePack(repository.repositoryId, old.next);
+      const sink = await repository.beginPack(old.leaseId, late.number);
+      await sink.write(late.file);
+      const epoch = reason === 'FENCED' ? await repository.raiseEpoch(parseEpoch(1)) : parseEpoch(1);
+      const begin = (): Promise<TestWriter> => TestWriter.begin(repository, 'test', epoch);
+      const before = reason === 'FENCED' ? undefined : await begin();
+      await rejectsWith(sink.finish(late.sha256), reason);
+      const next = before ?? (await begin());
+      assert.equal(next.next, late.number);
+      await next.putNew();
+      await next.commit([late.number]);
+      const files = await readdir(join(temporary.folder, 'repositories', repository.repositoryId), { recursive: true });
+      assert.equal(files.filter((name) => name.includes('.pack')).length, 1);
+    });
+  }
+
+  test('a late pack that the next lease has found and recorded stays', async () => {
+    const repository = await temporary.repository();
+    const old = await TestWriter.begin(repository);
+    const late = fakePack(repository.repositoryId, old.next);
+    const sink = await repository.beginPack(old.leaseId, late.number);
+    await sink.write(late.file);
+    const published = repository.context.write;
+    let next: TestWriter | undefined;
+    // Between the file and its record another writer comes.
+    repository.context.write = async (...work) => {
+      repository.context.write = published;
+      next = await TestWriter.begin(await temporary.repository());
+      return (await published.apply(repository.context, work)) as never;
+    };
+    await rejectsWith(sink.finish(late.sha256), 'LEASE_LOST');
+    assert.equal(next?.next, late.number + 1);
+    assert.deepEqual(Buffer.from(await repository.pack(late.number)), Buffer.from(late.file));
   });
 
   test('readers of large directories who take nothing hold little memory, all together, and give it back', async () => {
