@@ -14,7 +14,8 @@ import type { ObjectDraft } from './object-store.ts';
 import { readPackEnds } from './read-object.ts';
 import { packRecordOf, recordPack, requireRepository } from './record-objects.ts';
 import { type RepositoryContext, serverFull } from './repository-context.ts';
-import { encodeTrailer, type ObjectTrailer, trailerBytes } from './stored-object.ts';
+import type { Incoming } from './running-bytes.ts';
+import { encodeTrailer, type ObjectTrailer } from './stored-object.ts';
 
 /** A pack being received. After an error, or when the sender goes away, call `abort`. */
 export interface PackSink {
@@ -59,6 +60,7 @@ class PackWriter implements PackSink {
   #head: Uint8Array = new Uint8Array(0);
   #header: PackHeader | undefined;
   #draft: ObjectDraft | undefined;
+  #incoming: Incoming | undefined;
   #isAborted = false;
   #receivedBytes = 0;
   #renewedAtMs: number;
@@ -90,6 +92,7 @@ class PackWriter implements PackSink {
     await this.#renew();
     try {
       await this.#draft?.write(bytes);
+      this.#incoming?.wrote(bytes.byteLength);
     } catch (error) {
       throw serverFull(error);
     }
@@ -111,17 +114,18 @@ class PackWriter implements PackSink {
     if (header.number !== this.#number) {
       throw new FallbackError('FORMAT_INVALID', `The pack sent as ${this.#number} says that it is ${header.number}.`);
     }
-    const { action, mustReserve } = await context.read(async (view) => {
+    const { action, state } = await context.read(async (view) => {
       const lease = await requireLease(view, context, this.#leaseId);
       const state = await context.state(view);
       const existing = await view.pack(context.id, header.number);
-      const action = classify(header, existing, lease, state.lastPack);
-      if (action !== 'repeat') context.requireQuota(state, this.#totalBytes(header) + trailerBytes);
-      return { action, mustReserve: header.number > state.document.reservedPacks };
+      return { action: classify(header, existing, lease, state.lastPack), state };
     });
     if (action === 'repeat') return header;
-    await context.requireFreeSpace(this.#totalBytes(header) + trailerBytes);
-    if (mustReserve) await this.#reserve(header.number);
+    // Counted before it is asked for: else packs that are sent side by side all find the same last bytes free.
+    this.#incoming = context.running.begin(context.id, this.#totalBytes(header));
+    context.requireQuota(state);
+    await context.requireFreeSpace();
+    if (header.number > state.document.reservedPacks) await this.#reserve(header.number);
     try {
       this.#draft = await context.objects.begin(context.prefix);
     } catch (error) {
@@ -195,6 +199,7 @@ class PackWriter implements PackSink {
         throw error;
       }
     }, lasting);
+    this.#incoming?.end();
     // The new revision is recorded: the old file is needed by nobody, and is moved, never overwritten.
     if (replaced !== undefined)
       await context.objects.quarantine(packKey(context.id, header.number, replaced), context.prefix);
@@ -264,6 +269,7 @@ class PackWriter implements PackSink {
 
   async abort(): Promise<void> {
     this.#isAborted = true;
+    this.#incoming?.end();
     const draft = this.#draft;
     this.#draft = undefined;
     await draft?.discard();

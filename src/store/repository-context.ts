@@ -120,20 +120,20 @@ export class RepositoryContext {
     return document;
   }
 
-  /** @throws SERVER_FULL when `bytes` more would eat into the reserve. */
-  async requireFreeSpace(bytes: number): Promise<void> {
+  /** @throws SERVER_FULL when what is on its way, and `bytes` more, would eat into the reserve. */
+  async requireFreeSpace(bytes = 0): Promise<void> {
     const free = await this.objects.freeBytes();
-    if (free - bytes < this.options.reserveFreeBytes) {
+    if (free - this.running.unwritten - bytes < this.options.reserveFreeBytes) {
       throw new FallbackError('SERVER_FULL', 'The fallback server’s disk is full; nothing was stored of this object.', {
         details: { freeBytes: free, reserveBytes: this.options.reserveFreeBytes },
       });
     }
   }
 
-  /** @throws QUOTA_EXCEEDED when `bytes` more would be beyond the repository's quota. */
-  requireQuota(state: RepositoryState, bytes: number): void {
+  /** @throws QUOTA_EXCEEDED when what is on its way would be beyond the repository's quota. */
+  requireQuota(state: RepositoryState): void {
     const { quotaBytes } = state.document;
-    if (quotaBytes === null || state.storedBytes + bytes <= quotaBytes) return;
+    if (quotaBytes === null || state.storedBytes + this.running.incoming(this.id) <= quotaBytes) return;
     throw new FallbackError('QUOTA_EXCEEDED', 'The repository’s quota on the fallback server is used up.', {
       details: { quotaBytes, storedBytes: state.storedBytes },
     });

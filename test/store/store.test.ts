@@ -225,7 +225,7 @@ describe('a store', () => {
     const repository = await temporary.repository();
     await pushOnce(repository, 2);
     const { storedBytes } = await repository.status();
-    await store.changeSettings(paired.id, { quotaBytes: storedBytes + 1_500, retention: undefined });
+    await store.changeSettings(paired.id, { quotaBytes: storedBytes + 4_096, retention: undefined });
     const writer = await TestWriter.begin(repository);
     await writer.putNew();
     await rejectsWith(writer.put(fakePack(paired.id, 4)), 'QUOTA_EXCEEDED');
@@ -246,6 +246,51 @@ describe('a store', () => {
     } finally {
       await full.dispose();
     }
+  });
+
+  test('a quota counts blocks of the disk, and what is on its way', async () => {
+    const { store, paired } = temporary;
+    const repository = await temporary.repository();
+    await store.changeSettings(paired.id, { quotaBytes: 10 * 4_096, retention: undefined });
+    const writer = await TestWriter.begin(repository);
+    const tiny = (number: number) => fakePack(paired.id, number, { directoryBytes: 64, bodyBytes: 64 });
+    for (let count = 0; count < 7; count++) await writer.put(tiny(writer.next++));
+    const sinks = [8, 9, 10].map(async (number) => {
+      const sink = await repository.beginPack(writer.leaseId, number);
+      await sink.write(tiny(number).file);
+      return sink;
+    });
+    const last = await repository.beginPack(writer.leaseId, 11);
+    const held = await Promise.all(sinks);
+    await rejectsWith(last.write(tiny(11).file), 'QUOTA_EXCEEDED');
+    await last.abort();
+    await rejectsWith(writer.commit([1]), 'QUOTA_EXCEEDED');
+    await held[0]?.abort();
+    await writer.commit([1]);
+    for (const sink of held) await sink.abort();
+    await writer.put(tiny(8));
+    assert.equal(repository.context.running.unwritten, 0);
+    assert.equal(repository.context.running.incoming(paired.id), 0);
+  });
+
+  test('the reserve of the disk counts what is on its way, of all repositories', async () => {
+    const { store, paired } = temporary;
+    const other = await pair(store, 'other');
+    const [mine, theirs] = [await temporary.repository(), await store.repository(other.id)];
+    const [a, b] = [await TestWriter.begin(mine), await TestWriter.begin(theirs)];
+    const big = (id: typeof paired.id) => fakePack(id, 1, { bodyBytes: 10_000_000 });
+    const { reserveFreeBytes } = mine.context.options;
+    mine.context.objects.freeBytes = async () => reserveFreeBytes + 15_000_000;
+    const sink = await mine.beginPack(a.leaseId, 1);
+    const pack = big(paired.id);
+    await sink.write(pack.file.subarray(0, 100));
+    await rejectsWith(b.put(big(other.id)), 'SERVER_FULL');
+    // Once it is written, the disk itself says what is left.
+    await sink.write(pack.file.subarray(100));
+    await b.put(big(other.id));
+    await sink.finish(pack.sha256);
+    await sink.abort();
+    assert.equal(mine.context.running.unwritten, 0);
   });
 
   test('the serve lock keeps a second server out, and names the first', async () => {
