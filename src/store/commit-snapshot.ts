@@ -77,7 +77,7 @@ async function publishWithin(
 ) {
   const incoming = context.running.begin(context.id, file.byteLength);
   try {
-    context.requireQuota(state);
+    await context.requireQuota(state);
     await context.requireFreeSpace();
     return await publish(context, head, file, sha256);
   } finally {

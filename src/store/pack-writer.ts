@@ -46,7 +46,12 @@ function classify(header: PackHeader, existing: PackRecord | undefined, lease: L
   }
   if (existing.state === 'deleting') throw conflict(number, 'retention is removing it');
   const needsHealing = existing.state === 'lost' || existing.state === 'holed';
-  if (needsHealing && revision > existing.revision) return 'heal';
+  if (needsHealing && revision > existing.revision) {
+    // What it replaces stays in quarantine: a push heals a pack once, with all that it has.
+    const isHealed = existing.revision > 0 && existing.receivedAtMs > lease.acquiredAtMs;
+    if (isHealed) throw conflict(number, 'this push has healed it already');
+    return 'heal';
+  }
   if (existing.state === 'lost')
     throw conflict(number, `it is lost, and can only be healed by a revision above ${existing.revision}`);
   return 'repeat';
@@ -123,7 +128,7 @@ class PackWriter implements PackSink {
     if (action === 'repeat') return header;
     // Counted before it is asked for: else packs that are sent side by side all find the same last bytes free.
     this.#incoming = context.running.begin(context.id, this.#totalBytes(header));
-    context.requireQuota(state);
+    await context.requireQuota(state);
     await context.requireFreeSpace();
     if (header.number > state.document.reservedPacks) await this.#reserve(header.number);
     try {
@@ -201,8 +206,10 @@ class PackWriter implements PackSink {
     }, lasting);
     this.#incoming?.end();
     // The new revision is recorded: the old file is needed by nobody, and is moved, never overwritten.
-    if (replaced !== undefined)
+    if (replaced !== undefined) {
       await context.objects.quarantine(packKey(context.id, header.number, replaced), context.prefix);
+      context.forgetReplaced();
+    }
   }
 
   /** Returns the revision whose file was replaced, if any. @param isOurs whether this upload published the file. */
@@ -262,7 +269,9 @@ class PackWriter implements PackSink {
       const existing = await change.pack(context.id, header.number);
       const isOrphan =
         existing === undefined ? false : existing.state === 'lost' || existing.revision !== header.revision;
-      if (isOrphan && header.revision > 0) await context.objects.quarantine(key, context.prefix);
+      if (!isOrphan || header.revision === 0) return;
+      await context.objects.quarantine(key, context.prefix);
+      context.forgetReplaced();
     });
     throw conflict(header.number, 'an earlier push left another pack under its number');
   }

@@ -11,11 +11,12 @@ import type {
   RepositoryCounters,
   RepositoryRecord,
 } from './metadata-store.ts';
-import { documentKey, repositoryPrefix } from './object-keys.ts';
+import { documentKey, parsePackName, quarantinePrefix, repositoryPrefix } from './object-keys.ts';
 import type { ObjectStore } from './object-store.ts';
 import { PackSet } from './pack-set.ts';
 import { encodeRepositoryDocument, type RepositoryDocument } from './repository-document.ts';
 import type { RunningBytes } from './running-bytes.ts';
+import { diskBytes, trailerBytes } from './stored-object.ts';
 
 /** Settings of a store; the defaults are for a server. */
 export interface StoreOptions {
@@ -51,6 +52,7 @@ export class RepositoryContext {
   readonly options: StoreOptions;
   readonly running: RunningBytes;
   readonly #metadata: MetadataStore;
+  #replaced: number | undefined;
   #present: { packChanges: number; packs: PackSet } | undefined;
 
   constructor(parts: StoreParts, id: RepositoryId) {
@@ -131,12 +133,32 @@ export class RepositoryContext {
   }
 
   /** @throws QUOTA_EXCEEDED when what is on its way would be beyond the repository's quota. */
-  requireQuota(state: RepositoryState): void {
-    const { quotaBytes } = state.document;
-    if (quotaBytes === null || state.storedBytes + this.running.incoming(this.id) <= quotaBytes) return;
+  async requireQuota(state: RepositoryState): Promise<void> {
+    const { storedBytes, document } = state;
+    const { quotaBytes } = document;
+    if (quotaBytes === null) return;
+    const replacedBytes = await this.#replacedBytes();
+    if (storedBytes + replacedBytes + this.running.incoming(this.id) <= quotaBytes) return;
     throw new FallbackError('QUOTA_EXCEEDED', 'The repository’s quota on the fallback server is used up.', {
-      details: { quotaBytes, storedBytes: state.storedBytes },
+      details: { quotaBytes, storedBytes, replacedBytes },
     });
+  }
+
+  /** What healed packs take in quarantine that were replaced by a later healing: healing again and again must not be free. */
+  async #replacedBytes(): Promise<number> {
+    if (this.#replaced !== undefined) return this.#replaced;
+    let sum = 0;
+    for (const key of await this.objects.list(quarantinePrefix(this.id))) {
+      if ((parsePackName(key)?.revision ?? 0) === 0) continue;
+      sum += diskBytes(((await this.objects.stat(key)) ?? 0) - trailerBytes);
+    }
+    this.#replaced = sum;
+    return sum;
+  }
+
+  /** Looks at the quarantine again when it is asked for next: after a healing, and with each lease. */
+  forgetReplaced(): void {
+    this.#replaced = undefined;
   }
 }
 
