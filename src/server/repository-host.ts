@@ -57,6 +57,8 @@ export interface Recovery {
 export interface RepositoryHost {
   /** Undefined alike for an unknown repository, an unknown token, and another repository's token; compares in constant time. */
   authenticate(repositoryId: RepositoryId, token: Uint8Array): Promise<RepositoryAccess | undefined>;
+  /** Checks before a pairing's body is taken whether there is such an invitation. @throws PAIRING_INVALID. */
+  expectPairing(oneTimeToken: Uint8Array): Promise<void>;
   /** Uses an invitation up; the same request again is answered again. @throws PAIRING_INVALID, ALREADY_EXISTS, FORMAT_INVALID. */
   redeem(oneTimeToken: Uint8Array, request: PairingRequest): Promise<PairingAnswer>;
   /** Undefined when no key document has a phrase slot with this access token. */

@@ -11,11 +11,12 @@ export const defaultServerLimits = {
   headerLinesMax: 64,
   /** Nested arrays and objects in a JSON body. */
   jsonDepthMax: 8,
+  /** When they are all taken, the oldest on which no token was accepted makes way for the next; so it is with those of one address. */
   connectionsMax: 512,
   /** Of one address (an IPv6 /64 counts as one): fifty main servers behind one router have four each. Not applied behind a reverse proxy. */
   connectionsPerAddressMax: 256,
   requestsMax: 128,
-  /** Requests that need no valid token (pairing, recovery, asking what this is), in all and of one address: strangers hold no more. */
+  /** Requests that need no valid token (pairing and asking what this is; as many again for recovery), in all and of one address: strangers hold no more. */
   openRequestsMax: 16,
   openRequestsPerAddressMax: 4,
   requestsPerTokenMax: 16,

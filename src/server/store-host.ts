@@ -37,6 +37,10 @@ export class StoreHost implements RepositoryHost {
     return { scopes: access.scopes, repository: await this.#store.repository(repositoryId) };
   }
 
+  async expectPairing(oneTimeToken: Uint8Array): Promise<void> {
+    await this.#store.requireInvite(oneTimeToken);
+  }
+
   async redeem(oneTimeToken: Uint8Array, request: PairingRequest): Promise<PairingAnswer> {
     const repositoryId = await this.#store.redeemInvite(oneTimeToken, {
       ...request,

@@ -1,6 +1,6 @@
 // Peers that are slow, silent, many, or speak something else.
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { type LeaseId, parseEpoch } from '../../src/format/ids.ts';
@@ -199,13 +199,40 @@ test('a reader that takes nothing is dropped', async () => {
   reader.socket.destroy();
 });
 
+/** A connection on which a token was accepted, and which stays open. */
+async function known(fixture: ServerFixture): Promise<RawConnection> {
+  const { id, readToken } = fixture.tenant;
+  const connection = await RawConnection.open(fixture);
+  connection.socket.write(
+    `GET /v1/repositories/${id} HTTP/1.1\r\nhost: x\r\nauthorization: ${bearer(readToken)}\r\n\r\n`,
+  );
+  await eventually('an answer', () => connection.received.startsWith('HTTP/1.1 200'));
+  return connection;
+}
+
+for (const limits of [{ connectionsPerAddressMax: 8 }, { connectionsMax: 8 }]) {
+  test(`silent connections make way, the oldest first: ${JSON.stringify(limits)}`, async () => {
+    await using fixture = await ServerFixture.start(limits);
+    const friend = await known(fixture);
+    const silent: Socket[] = [];
+    for (let count = 0; count < 20; count++) {
+      const socket = connect(fixture.port, '127.0.0.1');
+      socket.on('error', () => {}).resume();
+      await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+      silent.push(socket);
+    }
+    await eventually('the oldest are ended', () => silent.filter((socket) => socket.closed).length === 13);
+    assert.ok(silent.slice(0, 13).every((socket) => socket.closed));
+    const { id, readToken: token } = fixture.tenant;
+    assert.equal((await ask(fixture, { path: `/v1/repositories/${id}`, token })).status, 200);
+    assert.equal(friend.socket.closed, false, 'whoever was let in stays');
+    for (const socket of [...silent, friend.socket]) socket.destroy();
+  });
+}
+
 test('connections of one address are limited, and others are served again once they end', async () => {
   await using fixture = await ServerFixture.start({ connectionsPerAddressMax: 3 });
-  const held = [
-    await RawConnection.open(fixture),
-    await RawConnection.open(fixture),
-    await RawConnection.open(fixture),
-  ];
+  const held = [await known(fixture), await known(fixture), await known(fixture)];
   await assert.rejects(ask(fixture, { path: '/v1/server' }));
   for (const connection of held) connection.socket.destroy();
   await new Promise((resolve) => setTimeout(resolve, 100));
