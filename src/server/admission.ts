@@ -1,4 +1,4 @@
-// Who may ask how much at one time: requests in all and per token, connections per address, failed attempts per address.
+// Who may ask how much at one time: requests in all and per token, those without a token, failed attempts per address.
 import { RequestRefused } from './problem.ts';
 import type { ServerLimits } from './server-limits.ts';
 
@@ -35,10 +35,8 @@ class Counts {
 export class Admission {
   readonly #limits: ServerLimits;
   readonly #requests = new Counts();
-  readonly #connections = new Counts();
   readonly #open = new Counts();
   #total = 0;
-  #openTotal = 0;
 
   constructor(limits: ServerLimits) {
     this.#limits = limits;
@@ -56,22 +54,23 @@ export class Admission {
   }
 
   /**
-   * The gate of requests that need no valid token: whoever keeps those waiting takes nothing from those that have one.
+   * The gates of requests that need no valid token: whoever keeps those waiting takes nothing from those that have one. Recovery has
+   * a gate of its own: whoever keeps pairings waiting must not stop a rescue.
    * @returns what to call when the request is over. @throws RATE_LIMITED (503 in all, 429 of this address).
    */
-  enterOpen(address: string | undefined): () => void {
+  enterOpen(address: string | undefined, gate: 'recovery' | 'other'): () => void {
     const { openRequestsMax, openRequestsPerAddressMax } = this.#limits;
     const retry = { 'retry-after': '1' };
-    if (this.#openTotal >= openRequestsMax) {
+    if (!this.#open.tryEnter(gate, openRequestsMax)) {
       throw new RequestRefused(503, 'RATE_LIMITED', 'The server has too many requests without a token.', retry);
     }
-    const key = addressKey(address);
+    const key = `${gate} ${addressKey(address)}`;
     if (!this.#open.tryEnter(key, openRequestsPerAddressMax)) {
+      this.#open.leave(gate);
       throw new RequestRefused(429, 'RATE_LIMITED', 'This address has too many requests without a token.', retry);
     }
-    this.#openTotal++;
     return () => {
-      this.#openTotal--;
+      this.#open.leave(gate);
       this.#open.leave(key);
     };
   }
@@ -84,15 +83,6 @@ export class Admission {
       });
     }
     return () => this.#requests.leave(key);
-  }
-
-  /** Whether one more connection of this address is taken; then `leaveConnection` must follow. */
-  tryConnection(address: string | undefined): boolean {
-    return this.#connections.tryEnter(addressKey(address), this.#limits.connectionsPerAddressMax);
-  }
-
-  leaveConnection(address: string | undefined): void {
-    this.#connections.leave(addressKey(address));
   }
 }
 
@@ -132,24 +122,34 @@ export class FailedAttempts {
   }
 }
 
-/** Memory for bodies that are taken whole (packs are not). Small ones are free: requests are counted anyway. */
+/**
+ * Memory for bodies that are taken whole (packs are not). Small ones are free: requests are counted anyway. Each holder has one
+ * at a time: what is announced counts before it has come, and one token could take it all.
+ */
 export class BodyMemory {
   readonly #limits: ServerLimits;
+  readonly #holders = new Set<string>();
   #takenBytes = 0;
 
   constructor(limits: ServerLimits) {
     this.#limits = limits;
   }
 
-  /** @returns what to call when the bytes are let go. @throws RATE_LIMITED (503). */
-  take(bytes: number): () => void {
+  /** @returns what to call when the bytes are let go. @throws RATE_LIMITED (503 in all, 429 of this holder). */
+  take(bytes: number, holder: string): () => void {
     if (bytes <= this.#limits.freeBodyBytes) return () => {};
+    if (this.#holders.has(holder)) {
+      const retry = { 'retry-after': '2' };
+      throw new RequestRefused(429, 'RATE_LIMITED', 'This token is sending another snapshot already.', retry);
+    }
     if (this.#takenBytes + bytes > this.#limits.bodyMemoryBytesMax) {
       throw new RequestRefused(503, 'RATE_LIMITED', 'The server is taking too many snapshots.', { 'retry-after': '2' });
     }
     this.#takenBytes += bytes;
+    this.#holders.add(holder);
     return () => {
       this.#takenBytes -= bytes;
+      this.#holders.delete(holder);
     };
   }
 }

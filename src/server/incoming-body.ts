@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { equalBytes } from '../bytes/hex.ts';
 import { FallbackError } from '../errors/fallback-error.ts';
-import type { BodyMemory } from './admission.ts';
 import { BodyGatherer, type TakePiece } from './body-gatherer.ts';
 import { parseContentDigest } from './content-digest.ts';
 import { PeerGone, RequestRefused } from './problem.ts';
@@ -51,7 +50,8 @@ export interface IncomingBodyOptions {
   readonly response: ServerResponse;
   readonly rule: BodyRule | undefined;
   readonly limits: ServerLimits;
-  readonly memory: BodyMemory;
+  /** Counts the body's bytes until the request is over. @throws RATE_LIMITED. */
+  readonly takeMemory: (bytes: number) => void;
 }
 
 /** One body. It is read at most once, by `pipe` or by `whole`. */
@@ -129,9 +129,15 @@ export class IncomingBody {
     if (this.#arrivedBytes !== this.#announcedBytes) throw new PeerGone('the body ended early');
   }
 
-  /** The whole body, its digest checked. @throws DIGEST_MISMATCH, RATE_LIMITED when bodies fill the memory meant for them, PeerGone. */
+  /**
+   * The whole body, its digest checked. It has a time to arrive in, since it holds memory that others wait for.
+   * @throws DIGEST_MISMATCH, RATE_LIMITED when bodies fill the memory meant for them, PeerGone.
+   */
   async whole(): Promise<Uint8Array> {
-    const give = this.#options.memory.take(this.#announcedBytes);
+    const { request, limits, takeMemory } = this.#options;
+    takeMemory(this.#announcedBytes);
+    const timeMs = limits.wholeBodyGraceMs + (this.#announcedBytes * 1_000) / limits.wholeBodyBytesPerSecondMin;
+    const timer = setTimeout(() => request.destroy(new PeerGone('the body took too long')), timeMs);
     try {
       const bytes = Buffer.alloc(this.#announcedBytes);
       let at = 0;
@@ -141,7 +147,7 @@ export class IncomingBody {
       });
       if (equalBytes(createHash('sha256').update(bytes).digest(), this.sha256)) return bytes;
     } finally {
-      give();
+      clearTimeout(timer);
     }
     throw new FallbackError('DIGEST_MISMATCH', 'The body’s SHA-256 is not the one announced; nothing was stored.');
   }

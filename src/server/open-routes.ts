@@ -11,6 +11,8 @@ import type { Exchange, OpenRoute } from './route.ts';
 export const protocolVersion = 1;
 
 async function pair(exchange: Exchange): Promise<Reply> {
+  // First of all: strangers must not hold a place with bodies that never come.
+  await exchange.host.expectPairing(exchange.token);
   const fields = await exchange.json();
   const request = {
     repositoryId: parseRepositoryId(toHex(fields.hex('repositoryId', 16))),

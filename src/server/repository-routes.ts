@@ -2,6 +2,8 @@
 import { FallbackError } from '../errors/fallback-error.ts';
 import { type LeaseId, parseEpoch, parseLeaseId, parseSnapshotNumber } from '../format/ids.ts';
 import { limits } from '../format/limits.ts';
+import type { PackReading } from '../store/pack-reader.ts';
+import type { SnapshotReading } from '../store/snapshot-reader.ts';
 import { parseByteRange } from './byte-range.ts';
 import { encodeLease, encodeStatus, encodeSummary } from './encode-answers.ts';
 import type { BodyRule } from './incoming-body.ts';
@@ -34,16 +36,24 @@ function numberOf(exchange: RepositoryExchange, max: number): number {
   return number;
 }
 
-/** A pack is read while it is sent, so that a slow reader holds one read's worth of memory and no more. */
-async function getPack(exchange: RepositoryExchange): Promise<Reply> {
-  const pack = await exchange.repository.openPack(numberOf(exchange, limits.packNumberMax));
-  const close = async (): Promise<void> => await pack.close();
+/** Packs and snapshots are read while they are sent, so that a slow reader holds one read's worth of memory and no more. */
+async function streamReply(exchange: RepositoryExchange, object: PackReading | SnapshotReading): Promise<Reply> {
+  const close = async (): Promise<void> => await object.close();
   try {
-    return { ...rangeReply(exchange, pack.sizeBytes, (start, end) => pack.stream({ start, end })), close };
+    return { ...rangeReply(exchange, object.sizeBytes, (start, end) => object.stream({ start, end })), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+async function getPack(exchange: RepositoryExchange): Promise<Reply> {
+  return await streamReply(exchange, await exchange.repository.openPack(numberOf(exchange, limits.packNumberMax)));
+}
+
+async function getSnapshot(exchange: RepositoryExchange): Promise<Reply> {
+  const number = parseSnapshotNumber(numberOf(exchange, limits.snapshotNumberMax));
+  return await streamReply(exchange, await exchange.repository.openSnapshot(number));
 }
 
 /** A pack is written while it arrives: the store refuses a lost lease before the first byte, and a wrong header after 40. */
@@ -62,7 +72,7 @@ async function putPack(exchange: RepositoryExchange): Promise<Reply> {
 function rangeReply(
   exchange: RepositoryExchange,
   sizeBytes: number,
-  read: (start: number, end: number) => Uint8Array | AsyncIterable<Uint8Array>,
+  read: (start: number, end: number) => AsyncIterable<Uint8Array>,
 ): Reply {
   const range = parseByteRange(exchange.headers.range, sizeBytes);
   if (range === 'unsatisfiable') {
@@ -82,6 +92,15 @@ function rangeReply(
   return { status: 206, headers: { ...headers, 'content-range': contentRange }, body: read(start, end) };
 }
 
+const joinedBytes = 64 * 1024;
+
+/** Small directories as one write, a large last one without a copy. */
+function joinDirectories(directories: readonly Uint8Array[]): readonly Uint8Array[] {
+  const last = directories.at(-1);
+  if (last === undefined || last.byteLength < joinedBytes) return [Buffer.concat(directories)];
+  return [Buffer.concat(directories.slice(0, -1)), last];
+}
+
 /** Joins small directories into larger writes; ends after the one that reaches `bytesMax`. */
 async function* joined(
   first: IteratorResult<Uint8Array>,
@@ -91,21 +110,17 @@ async function* joined(
   let pending: Uint8Array[] = [];
   let pendingBytes = 0;
   let totalBytes = 0;
-  try {
-    for (let item = first; item.done !== true; item = await rest.next()) {
-      pending.push(item.value);
-      pendingBytes += item.value.byteLength;
-      totalBytes += item.value.byteLength;
-      if (totalBytes >= bytesMax) break;
-      if (pendingBytes < 64 * 1024) continue;
-      yield Buffer.concat(pending);
-      pending = [];
-      pendingBytes = 0;
-    }
-    if (pendingBytes > 0) yield Buffer.concat(pending);
-  } finally {
-    await rest.return?.();
+  for (let item = first; item.done !== true; item = await rest.next()) {
+    pending.push(item.value);
+    pendingBytes += item.value.byteLength;
+    totalBytes += item.value.byteLength;
+    if (totalBytes >= bytesMax) break;
+    if (pendingBytes < joinedBytes) continue;
+    yield* joinDirectories(pending);
+    pending = [];
+    pendingBytes = 0;
   }
+  yield* joinDirectories(pending);
 }
 
 async function getDirectories(exchange: RepositoryExchange): Promise<Reply> {
@@ -115,7 +130,11 @@ async function getDirectories(exchange: RepositoryExchange): Promise<Reply> {
   // The first is fetched before the head is sent, so that a refusal is still an answer and not a cut.
   const first = await directories.next();
   const headers = { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' };
-  return { status: 200, headers, body: joined(first, directories, bytesMax) };
+  // Also when nothing is sent any more: what was read ahead is let go.
+  const close = async (): Promise<void> => {
+    await directories.return?.();
+  };
+  return { status: 200, headers, body: joined(first, directories, bytesMax), close };
 }
 
 async function getSnapshots(exchange: RepositoryExchange): Promise<Reply> {
@@ -123,6 +142,14 @@ async function getSnapshots(exchange: RepositoryExchange): Promise<Reply> {
   const wanted = (await exchange.repository.snapshots()).filter((snapshot) => snapshot.number > after);
   const page = wanted.slice(0, exchange.limits.snapshotsPerPageMax);
   return jsonReply(200, { snapshots: page.map(encodeSummary), more: wanted.length > page.length });
+}
+
+/** A lost lease is refused before any byte of the body is taken: a body that is taken whole holds memory. */
+async function postSnapshot(exchange: RepositoryExchange): Promise<Reply> {
+  const { repository, body } = exchange;
+  const leaseId = leaseOf(exchange);
+  await repository.expectSnapshot(leaseId, body.sha256);
+  return jsonReply(201, encodeSummary(await repository.commitSnapshot(leaseId, await body.whole())));
 }
 
 async function getLostDirectory(exchange: RepositoryExchange): Promise<Reply> {
@@ -187,11 +214,7 @@ const readRoutes: readonly RepositoryRoute[] = [
     ranges: true,
     codes: ['DAMAGED'],
     summary: 'One snapshot’s file.',
-    handle: async (exchange) => {
-      const number = parseSnapshotNumber(numberOf(exchange, limits.snapshotNumberMax));
-      const file = await exchange.repository.snapshot(number);
-      return rangeReply(exchange, file.byteLength, (start, end) => file.subarray(start, end));
-    },
+    handle: getSnapshot,
   },
   {
     ...plain,
@@ -288,11 +311,7 @@ const writeRoutes: readonly RepositoryRoute[] = [
     success: 201,
     codes: [...leaseCodes, ...uploadCodes, 'PACKS_MISSING'],
     summary: 'Publishes a snapshot, under the lease that the header `fallback-lease` names: the only commit point.',
-    handle: async (exchange) =>
-      jsonReply(
-        201,
-        encodeSummary(await exchange.repository.commitSnapshot(leaseOf(exchange), await exchange.body.whole())),
-      ),
+    handle: postSnapshot,
   },
   {
     ...plain,

@@ -5,6 +5,7 @@ import { toHex } from '../bytes/hex.ts';
 import { isFallbackError } from '../errors/fallback-error.ts';
 import type { Admission, BodyMemory, FailedAttempts } from './admission.ts';
 import { authorize, parseBearer, unauthorized } from './authorize.ts';
+import type { Connections } from './connections.ts';
 import { IncomingBody } from './incoming-body.ts';
 import { type MatchedRoute, matchRoute } from './match-route.ts';
 import { PeerGone, problemReply, RequestRefused } from './problem.ts';
@@ -22,6 +23,7 @@ export interface ServerContext {
   readonly host: RepositoryHost;
   readonly limits: ServerLimits;
   readonly admission: Admission;
+  readonly connections: Connections;
   readonly failedAttempts: FailedAttempts;
   readonly memory: BodyMemory;
   readonly log: LogLine;
@@ -63,10 +65,17 @@ async function handleMatched(
   const token = parseBearer(request.headers);
   const access = isOpen(route) ? undefined : await authorize(host, params.repository ?? '', token, route.scope);
   if (token === undefined && route.scope !== 'none') throw unauthorized();
-  if (access !== undefined && token !== undefined) {
-    releases.push(context.admission.enterToken(createHash('sha256').update(token).digest('hex')));
+  const tokenKey = createHash('sha256')
+    .update(token ?? '')
+    .digest('hex');
+  if (access !== undefined) {
+    context.connections.trust(request.socket);
+    releases.push(context.admission.enterToken(tokenKey));
   }
-  const body = new IncomingBody({ request, response, rule: route.body, limits, memory });
+  const takeMemory = (bytes: number): void => {
+    releases.push(memory.take(bytes, tokenKey));
+  };
+  const body = new IncomingBody({ request, response, rule: route.body, limits, takeMemory });
   progress.body = body;
   const exchange: Exchange = {
     host,
@@ -104,7 +113,8 @@ async function answer(
   }
   const matched = matchRoute(routes, request.method ?? '', request.url ?? '', limits.targetCharactersMax);
   const isStranger = isOpen(matched.route);
-  releases.push(isStranger ? admission.enterOpen(clientAddress(context, request)) : admission.enter());
+  const gate = matched.route.scope === 'recovery' ? 'recovery' : 'other';
+  releases.push(isStranger ? admission.enterOpen(clientAddress(context, request), gate) : admission.enter());
   return await handleMatched(context, request, response, Object.assign(progress, { matched }), releases);
 }
 

@@ -7,6 +7,7 @@ import { FallbackError } from '../errors/fallback-error.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { Environment } from '../store/environment.ts';
 import { Admission, BodyMemory, FailedAttempts } from './admission.ts';
+import { Connections } from './connections.ts';
 import { type MaintenanceTask, startMaintenance } from './maintenance.ts';
 import { problemReply, RequestRefused } from './problem.ts';
 import type { RepositoryHost } from './repository-host.ts';
@@ -95,7 +96,6 @@ function createHttpServer(identity: ServerIdentity | undefined, limits: ServerLi
           handshakeTimeout: limits.handshakeMs,
           ALPNProtocols: ['http/1.1'],
         });
-  server.maxConnections = limits.connectionsMax;
   // One more than is allowed, so that a request with too many is seen and refused instead of quietly shortened.
   server.maxHeadersCount = limits.headerLinesMax + 1;
   return server;
@@ -119,20 +119,10 @@ function answerRaw(context: ServerContext, socket: Socket, status: number, reaso
   setTimeout(() => socket.destroy(), context.limits.lingerMs).unref();
 }
 
-function guardConnections(server: Server, context: ServerContext): Set<Socket> {
-  const sockets = new Set<Socket>();
+function guardConnections(server: Server, context: ServerContext): void {
   server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress;
     socket.on('error', () => socket.destroy());
-    if (!context.behindProxy && !context.admission.tryConnection(address)) {
-      socket.destroy();
-      return;
-    }
-    sockets.add(socket);
-    socket.on('close', () => {
-      sockets.delete(socket);
-      if (!context.behindProxy) context.admission.leaveConnection(address);
-    });
+    context.connections.enter(socket);
   });
   server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -145,7 +135,6 @@ function guardConnections(server: Server, context: ServerContext): Set<Socket> {
     answerRaw(context, socket, status, error.code ?? 'unknown');
   });
   server.on('connect', (_request: IncomingMessage, socket: Socket) => answerRaw(context, socket, 405, 'CONNECT'));
-  return sockets;
 }
 
 /** Hands every request to serveRequest. @returns the set of those that run. */
@@ -189,18 +178,20 @@ async function listen(server: Server, host: string, port: number): Promise<Addre
 function createContext(options: ServerOptions): ServerContext {
   const { environment, host, log, monotonicMs } = options;
   const limits: ServerLimits = { ...defaultServerLimits, ...options.limits };
+  const behindProxy = options.transport.kind === 'behind-proxy';
   const randomBytes = (count: number): Uint8Array => environment.randomBytes(count);
   return {
     host,
     limits,
     admission: new Admission(limits),
+    connections: new Connections(limits, !behindProxy),
     failedAttempts: new FailedAttempts(limits, monotonicMs),
     memory: new BodyMemory(limits),
     log,
     nowMs: () => environment.nowMs(),
     monotonicMs,
     randomBytes,
-    behindProxy: options.transport.kind === 'behind-proxy',
+    behindProxy,
     stopping: false,
   };
 }
@@ -210,7 +201,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const context = createContext(options);
   const identity = await identityOf(options);
   const server = createHttpServer(identity, context.limits);
-  const sockets = guardConnections(server, context);
+  guardConnections(server, context);
   const running = routeRequests(server, context);
   const { address, port } = await listen(server, options.listen.host, options.listen.port);
   server.on('error', (error) => context.log(formatEvent(context.nowMs(), 'error', { error: error.message })));
@@ -218,9 +209,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     address: { host: address, port },
     certificateSha256: identity?.certificateSha256,
   };
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
+  const cut = (): void => context.connections.cut();
   try {
     await options.onListening?.(listening);
   } catch (error) {

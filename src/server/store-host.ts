@@ -1,8 +1,26 @@
 // The host of the repositories that lie in one store's folder.
+import { isFallbackError } from '../errors/fallback-error.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import { sha256FromBytes } from '../format/ids.ts';
+import type { FolderRepository } from '../store/folder-repository.ts';
 import type { Store } from '../store/store.ts';
 import type { PairingAnswer, PairingRequest, Recovery, RepositoryAccess, RepositoryHost } from './repository-host.ts';
+
+/** A damaged key document must not hide the others. @throws DAMAGED when all are. */
+async function readWhatCanBeRead(repository: FolderRepository, numbers: readonly number[]) {
+  const documents: { readonly number: number; readonly file: Uint8Array }[] = [];
+  let damage: unknown;
+  for (const number of numbers) {
+    try {
+      documents.push({ number, file: await repository.keyDocument(number) });
+    } catch (error) {
+      if (!isFallbackError(error, 'DAMAGED')) throw error;
+      damage = error;
+    }
+  }
+  if (documents.length === 0) throw damage;
+  return documents;
+}
 
 /** Lets the clients of a server at the store's repositories. */
 export class StoreHost implements RepositoryHost {
@@ -19,6 +37,10 @@ export class StoreHost implements RepositoryHost {
     return { scopes: access.scopes, repository: await this.#store.repository(repositoryId) };
   }
 
+  async expectPairing(oneTimeToken: Uint8Array): Promise<void> {
+    await this.#store.requireInvite(oneTimeToken);
+  }
+
   async redeem(oneTimeToken: Uint8Array, request: PairingRequest): Promise<PairingAnswer> {
     const repositoryId = await this.#store.redeemInvite(oneTimeToken, {
       ...request,
@@ -30,13 +52,12 @@ export class StoreHost implements RepositoryHost {
   }
 
   async recover(accessToken: Uint8Array): Promise<Recovery | undefined> {
-    const found = await this.#store.findRecovery(accessToken);
-    const access = found.find(({ superseded }) => !superseded) ?? found[0];
+    const [access] = await this.#store.findRecovery(accessToken);
     if (access === undefined) return undefined;
-    const { repositoryId, keyDocumentNumber: number, superseded } = access;
+    const { repositoryId, keyDocumentNumbers, superseded } = access;
     const repository = await this.#store.repository(repositoryId);
     const configuration = await repository.configuration();
-    const keyDocuments = [{ number, file: await repository.keyDocument(number) }];
+    const keyDocuments = await readWhatCanBeRead(repository, keyDocumentNumbers);
     return { repositoryId, configuration, keyDocuments, superseded };
   }
 }

@@ -16,7 +16,7 @@ import { recordSnapshot, requireRepository, snapshotRecordOf } from './record-ob
 import { type RepositoryContext, type RepositoryState, serverFull } from './repository-context.ts';
 import type { SnapshotSummary } from './repository-store.ts';
 import { headOf, summarise } from './status.ts';
-import { encodeTrailer, type ObjectTrailer, sha256Of, trailerBytes } from './stored-object.ts';
+import { encodeTrailer, type ObjectTrailer, sha256Of } from './stored-object.ts';
 
 /** Ranges named in one refusal: fits the protocol's limit for JSON; the next refusal names the rest. */
 const missingRangesMax = 1_000;
@@ -67,6 +67,24 @@ async function publish(context: RepositoryContext, head: SnapshotHead, file: Uin
   return stored;
 }
 
+/** @throws QUOTA_EXCEEDED, SERVER_FULL when there is no room for it, CONFLICT. */
+async function publishWithin(
+  context: RepositoryContext,
+  state: RepositoryState,
+  head: SnapshotHead,
+  file: Uint8Array,
+  sha256: Uint8Array,
+) {
+  const incoming = context.running.begin(context.id, file.byteLength);
+  try {
+    await context.requireQuota(state);
+    await context.requireFreeSpace();
+    return await publish(context, head, file, sha256);
+  } finally {
+    incoming.end();
+  }
+}
+
 async function commit(
   change: MetadataWrite,
   context: RepositoryContext,
@@ -82,14 +100,27 @@ async function commit(
   const lease = await requireLease(change, context, leaseId);
   requireNext(state, head);
   await requireClosure(change, context, state, head.packs);
-  context.requireQuota(state, file.byteLength + trailerBytes);
-  await context.requireFreeSpace(file.byteLength + trailerBytes);
-  const trailer = await publish(context, head, file, sha256);
+  const trailer = await publishWithin(context, state, head, file, sha256);
   const record = snapshotRecordOf(head, trailer, file.byteLength);
   await recordSnapshot(change, context, record);
   await useLease(change, context, lease);
   await observeClock(change, context.environment.nowMs());
   return record;
+}
+
+/**
+ * Whether a snapshot with this hash is worth being received: its writer holds the lease, or it is committed already and is only sent
+ * again. @throws LEASE_LOST, FENCED.
+ */
+export async function expectSnapshot(context: RepositoryContext, leaseId: LeaseId, sha256: Uint8Array): Promise<void> {
+  await context.read(async (view) => {
+    try {
+      await requireLease(view, context, leaseId);
+    } catch (error) {
+      const snapshots = await view.snapshots(context.id);
+      if (!snapshots.some((one) => one.state !== 'deleting' && equalBytes(one.sha256, sha256))) throw error;
+    }
+  });
 }
 
 /**

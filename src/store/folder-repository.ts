@@ -1,13 +1,11 @@
 // A repository in a store's folder: the contract of repository-store.ts over objects and records. The server uses it, and
 // so does any process that can read the folder, at the same time.
-import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
+import { FallbackError } from '../errors/fallback-error.ts';
 import { type Epoch, type LeaseId, parseEpoch, type RepositoryId, type SnapshotNumber } from '../format/ids.ts';
-import { commitSnapshot } from './commit-snapshot.ts';
+import { commitSnapshot, expectSnapshot } from './commit-snapshot.ts';
 import { acquireLease, releaseLease, renewLease } from './leases.ts';
-import { snapshotKey } from './object-keys.ts';
 import { openPack, type PackReading, readDirectories, readLostDirectory } from './pack-reader.ts';
 import { beginPack, type PackSink } from './pack-writer.ts';
-import { isObjectDamage, readSnapshotObject } from './read-object.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import type {
   ByteSpan,
@@ -19,6 +17,7 @@ import type {
   SnapshotSummary,
 } from './repository-store.ts';
 import { keyDocumentNumbers, putKeyDocument, readSmallObject } from './small-objects.ts';
+import { openSnapshot, readSnapshot, type SnapshotReading } from './snapshot-reader.ts';
 import { readSnapshots, readStatus } from './status.ts';
 
 /** The contract, and streams for a server that must not hold a whole pack in memory. */
@@ -55,27 +54,13 @@ export class FolderRepository implements RepositoryTakeover {
   }
 
   /** @throws NOT_FOUND, DAMAGED, IO. */
-  async snapshot(number: SnapshotNumber): Promise<Uint8Array> {
-    const record = await this.context.read(async (view) => {
-      await this.context.state(view);
-      return await view.snapshot(this.context.id, number);
-    });
-    if (record === undefined || record.state === 'deleting') {
-      throw new FallbackError('NOT_FOUND', `The server has no snapshot ${number}.`);
-    }
-    try {
-      const { stored } = await readSnapshotObject(this.context.objects, snapshotKey(this.context.id, number));
-      return stored.contents;
-    } catch (error) {
-      if (!isObjectDamage(error) && !isFallbackError(error, 'NOT_FOUND')) throw error;
-      throw new FallbackError(
-        'DAMAGED',
-        `Snapshot ${number} is damaged on the fallback server; other snapshots are not touched by that.`,
-        {
-          cause: error,
-        },
-      );
-    }
+  snapshot(number: SnapshotNumber): Promise<Uint8Array> {
+    return readSnapshot(this.context, number);
+  }
+
+  /** A snapshot as a stream. @throws NOT_FOUND, DAMAGED, IO. */
+  openSnapshot(number: SnapshotNumber): Promise<SnapshotReading> {
+    return openSnapshot(this.context, number);
   }
 
   async pack(number: number, span?: ByteSpan): Promise<Uint8Array> {
@@ -133,6 +118,11 @@ export class FolderRepository implements RepositoryTakeover {
     } finally {
       await sink.abort();
     }
+  }
+
+  /** Checks the lease before a snapshot's bytes are taken. @throws LEASE_LOST, FENCED. */
+  expectSnapshot(leaseId: LeaseId, sha256: Uint8Array): Promise<void> {
+    return expectSnapshot(this.context, leaseId, sha256);
   }
 
   commitSnapshot(leaseId: LeaseId, file: Uint8Array): Promise<SnapshotSummary> {

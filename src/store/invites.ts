@@ -4,7 +4,7 @@ import { FallbackError } from '../errors/fallback-error.ts';
 import { parseEpoch, type RepositoryId, type Sha256Hex, sha256FromBytes } from '../format/ids.ts';
 import { limits } from '../format/limits.ts';
 import { type Environment, randomName } from './environment.ts';
-import type { InviteRecord, MetadataStore, MetadataWrite } from './metadata-store.ts';
+import type { InviteRecord, MetadataRead, MetadataStore, MetadataWrite } from './metadata-store.ts';
 import { configurationKey, documentKey, keyDocumentKey } from './object-keys.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import { encodeRepositoryDocument, type RepositoryDocument } from './repository-document.ts';
@@ -112,6 +112,11 @@ async function isOwnWork(change: MetadataWrite, context: RepositoryContext, requ
     return object !== undefined && equalBytes(openStoredObject(object.file, kind).contents, bytes);
   };
   return same('configuration', 0, request.configuration) && same('key document', firstKeyDocument, request.keyDocument);
+}
+
+/** @throws PAIRING_INVALID for a token that no invite has, or had. */
+export async function requireInvite(view: MetadataRead, token: Uint8Array): Promise<void> {
+  if ((await view.invite(tokenSha256(token))) === undefined) throw refused();
 }
 
 /**

@@ -102,6 +102,7 @@ export async function acquireLease(context: RepositoryContext, request: LeaseReq
     if (old !== undefined && old.holder !== request.holder && (await isLive(change, context, old))) return old;
     // What the last writer published and did not get to record is found now, before its numbers could be given out again.
     await reconcile(change, context);
+    context.forgetReplaced();
     const state = await context.state(change);
     await change.putRepository({ document: state.document, lastPack: state.lastPack, settledPack: state.lastPack });
     await useLease(change, context, {

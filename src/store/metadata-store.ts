@@ -16,7 +16,7 @@ export interface RepositoryRecord {
 export interface RepositoryCounters {
   /** Rises with every change of a pack's record: two equal values, two equal sets of packs. */
   readonly packChanges: number;
-  /** Bytes of all stored packs and snapshots that are not lost, with their trailers. */
+  /** What all packs and snapshots that are not lost take on the disk: with their trailers, in whole blocks (diskBytes). */
   readonly storedBytes: number;
 }
 

@@ -21,6 +21,7 @@ import { databaseName, type RebuildProgress, rebuildMetadata } from './rebuild-m
 import { reconcile } from './reconcile.ts';
 import { defaultStoreOptions, RepositoryContext, type StoreOptions, type StoreParts } from './repository-context.ts';
 import { encodeRepositoryDocument } from './repository-document.ts';
+import { RunningBytes } from './running-bytes.ts';
 import { SqliteMetadataStore } from './sqlite-metadata-store.ts';
 import { Store } from './store.ts';
 
@@ -185,8 +186,9 @@ async function openOnce(request: OpenStoreRequest): Promise<Store> {
   const { environment } = request;
   const objects = new FolderObjectStore(fs, request.folder, environment);
   const options = { ...defaultStoreOptions, ...request.options };
-  const metadata: MetadataStore = await openMetadata(fs, request, { objects, environment, options });
-  const parts = { objects, metadata, environment, options };
+  const running = new RunningBytes();
+  const metadata: MetadataStore = await openMetadata(fs, request, { objects, environment, options, running });
+  const parts = { objects, metadata, environment, options, running };
   try {
     await settleStore(parts);
   } catch (error) {

@@ -139,8 +139,13 @@ async function readPrefix(context: RepositoryContext, record: PackRecord): Promi
 }
 
 const pageRows = 512;
-/** Reads under way at once: enough to keep the disk busy, and at most 32 directories of 3 MiB in memory. */
+const MiB = 1024 * 1024;
+/** Reads under way at once, and their bytes: enough to keep the disk busy. */
 const readsAhead = 32;
+const readAheadBytesMax = 8 * MiB;
+/** All readers together. One that finds it used up reads its first MiB ahead as ever, and of larger directories one at a time. */
+const allReadAheadBytesMax = 64 * MiB;
+const ownReadAheadBytes = MiB;
 
 async function* presentRecords(context: RepositoryContext, fromPack: number): AsyncIterable<PackRecord> {
   for (let from = fromPack; ; ) {
@@ -152,29 +157,82 @@ async function* presentRecords(context: RepositoryContext, fromPack: number): As
   }
 }
 
+/** Directories that are being read for one reader, in order; what it holds is counted until it is let go. */
+class ReadAhead {
+  readonly #context: RepositoryContext;
+  readonly #reads: { readonly bytes: number; readonly prefix: Promise<Uint8Array | undefined> }[] = [];
+  #heldBytes = 0;
+  #takenBytes = 0;
+
+  constructor(context: RepositoryContext) {
+    this.#context = context;
+  }
+
+  get isEmpty(): boolean {
+    return this.#reads.length === 0;
+  }
+
+  /** Whether one more may be begun; one always may. */
+  hasRoom({ prefixBytes }: PackRecord): boolean {
+    if (this.isEmpty) return true;
+    const bytes = this.#heldBytes + prefixBytes;
+    if (this.#reads.length >= readsAhead || bytes > readAheadBytesMax) return false;
+    return bytes <= ownReadAheadBytes || this.#context.running.readAhead + prefixBytes <= allReadAheadBytesMax;
+  }
+
+  begin(record: PackRecord): void {
+    const prefix = readPrefix(this.#context, record);
+    // Its error is met when it is awaited; until then it must not count as unhandled.
+    prefix.catch(() => undefined);
+    this.#reads.push({ bytes: record.prefixBytes, prefix });
+    this.#count(record.prefixBytes);
+  }
+
+  /** Takes the oldest, undefined when it could not be read. It counts until it is let go. */
+  async take(): Promise<Uint8Array | undefined> {
+    const read = this.#reads.shift();
+    this.#takenBytes = read?.bytes ?? 0;
+    return await read?.prefix;
+  }
+
+  letGo(): void {
+    this.#count(-this.#takenBytes);
+    this.#takenBytes = 0;
+  }
+
+  async close(): Promise<void> {
+    this.letGo();
+    const reads = this.#reads.splice(0);
+    await Promise.allSettled(reads.map(({ prefix }) => prefix));
+    for (const { bytes } of reads) this.#count(-bytes);
+  }
+
+  #count(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#context.running.readAhead += bytes;
+  }
+}
+
 /** Header and sealed directory of every present pack from `fromPack` on, ascending. @throws NOT_FOUND, IO. */
 export async function* readDirectories(context: RepositoryContext, fromPack: number): AsyncIterable<Uint8Array> {
   await context.read((view) => context.state(view));
-  const window: Promise<Uint8Array | undefined>[] = [];
-  const start = (record: PackRecord): void => {
-    const reading = readPrefix(context, record);
-    // Its error is met when it is awaited; until then it must not count as unhandled.
-    reading.catch(() => undefined);
-    window.push(reading);
-  };
+  const ahead = new ReadAhead(context);
   try {
     for await (const record of presentRecords(context, fromPack)) {
-      start(record);
-      if (window.length < readsAhead) continue;
-      const prefix = await window.shift();
-      if (prefix !== undefined) yield prefix;
+      while (!ahead.hasRoom(record)) {
+        const prefix = await ahead.take();
+        if (prefix !== undefined) yield prefix;
+        ahead.letGo();
+      }
+      ahead.begin(record);
     }
-    while (window.length > 0) {
-      const prefix = await window.shift();
+    while (!ahead.isEmpty) {
+      const prefix = await ahead.take();
       if (prefix !== undefined) yield prefix;
+      ahead.letGo();
     }
   } finally {
-    await Promise.allSettled(window);
+    await ahead.close();
   }
 }
 

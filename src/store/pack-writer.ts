@@ -3,7 +3,7 @@
 // Crash before 2: nothing. Between 2 and 3, or a power cut soon after: reconcile.ts finds the file. Later: the pack is there.
 import { createHash, type Hash } from 'node:crypto';
 import { equalBytes } from '../bytes/hex.ts';
-import { FallbackError } from '../errors/fallback-error.ts';
+import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import type { LeaseId } from '../format/ids.ts';
 import { limits } from '../format/limits.ts';
 import { decodePackHeader, type PackHeader, packHeaderBytes } from '../format/pack.ts';
@@ -14,7 +14,8 @@ import type { ObjectDraft } from './object-store.ts';
 import { readPackEnds } from './read-object.ts';
 import { packRecordOf, recordPack, requireRepository } from './record-objects.ts';
 import { type RepositoryContext, serverFull } from './repository-context.ts';
-import { encodeTrailer, type ObjectTrailer, trailerBytes } from './stored-object.ts';
+import type { Incoming } from './running-bytes.ts';
+import { encodeTrailer, type ObjectTrailer } from './stored-object.ts';
 
 /** A pack being received. After an error, or when the sender goes away, call `abort`. */
 export interface PackSink {
@@ -45,7 +46,12 @@ function classify(header: PackHeader, existing: PackRecord | undefined, lease: L
   }
   if (existing.state === 'deleting') throw conflict(number, 'retention is removing it');
   const needsHealing = existing.state === 'lost' || existing.state === 'holed';
-  if (needsHealing && revision > existing.revision) return 'heal';
+  if (needsHealing && revision > existing.revision) {
+    // What it replaces stays in quarantine: a push heals a pack once, with all that it has.
+    const isHealed = existing.revision > 0 && existing.receivedAtMs > lease.acquiredAtMs;
+    if (isHealed) throw conflict(number, 'this push has healed it already');
+    return 'heal';
+  }
   if (existing.state === 'lost')
     throw conflict(number, `it is lost, and can only be healed by a revision above ${existing.revision}`);
   return 'repeat';
@@ -59,6 +65,7 @@ class PackWriter implements PackSink {
   #head: Uint8Array = new Uint8Array(0);
   #header: PackHeader | undefined;
   #draft: ObjectDraft | undefined;
+  #incoming: Incoming | undefined;
   #isAborted = false;
   #receivedBytes = 0;
   #renewedAtMs: number;
@@ -90,6 +97,7 @@ class PackWriter implements PackSink {
     await this.#renew();
     try {
       await this.#draft?.write(bytes);
+      this.#incoming?.wrote(bytes.byteLength);
     } catch (error) {
       throw serverFull(error);
     }
@@ -111,17 +119,18 @@ class PackWriter implements PackSink {
     if (header.number !== this.#number) {
       throw new FallbackError('FORMAT_INVALID', `The pack sent as ${this.#number} says that it is ${header.number}.`);
     }
-    const { action, mustReserve } = await context.read(async (view) => {
+    const { action, state } = await context.read(async (view) => {
       const lease = await requireLease(view, context, this.#leaseId);
       const state = await context.state(view);
       const existing = await view.pack(context.id, header.number);
-      const action = classify(header, existing, lease, state.lastPack);
-      if (action !== 'repeat') context.requireQuota(state, this.#totalBytes(header) + trailerBytes);
-      return { action, mustReserve: header.number > state.document.reservedPacks };
+      return { action: classify(header, existing, lease, state.lastPack), state };
     });
     if (action === 'repeat') return header;
-    await context.requireFreeSpace(this.#totalBytes(header) + trailerBytes);
-    if (mustReserve) await this.#reserve(header.number);
+    // Counted before it is asked for: else packs that are sent side by side all find the same last bytes free.
+    this.#incoming = context.running.begin(context.id, this.#totalBytes(header));
+    await context.requireQuota(state);
+    await context.requireFreeSpace();
+    if (header.number > state.document.reservedPacks) await this.#reserve(header.number);
     try {
       this.#draft = await context.objects.begin(context.prefix);
     } catch (error) {
@@ -172,25 +181,44 @@ class PackWriter implements PackSink {
 
   async #store(draft: ObjectDraft, header: PackHeader, digest: Uint8Array): Promise<void> {
     const context = this.#context;
+    let isOurs = true;
     let trailer: ObjectTrailer = { kind: 'pack', receivedAtMs: context.environment.nowMs(), sha256: digest };
     const key = packKey(context.id, header.number, header.revision);
     try {
       await draft.write(encodeTrailer(trailer));
-      if ((await draft.publish(key)) === 'exists') trailer = await this.#published(header, digest);
+      if ((await draft.publish(key)) === 'exists') {
+        isOurs = false;
+        trailer = await this.#published(header, digest);
+      }
     } catch (error) {
       throw serverFull(error);
     }
     const record = packRecordOf(header, trailer, this.#totalBytes(header));
     // One durable wait a pack: its file. A new pack's record that a power cut takes is found again by it; a healed one's is not.
     const lasting = header.revision === 0 ? 'found again' : 'now';
-    const replaced = await context.write((change) => this.#record(change, header, record), lasting);
+    const replaced = await context.write(async (change) => {
+      try {
+        return await this.#record(change, header, record, isOurs);
+      } catch (error) {
+        if (isOurs) await this.#makeWay(change, header, error);
+        throw error;
+      }
+    }, lasting);
+    this.#incoming?.end();
     // The new revision is recorded: the old file is needed by nobody, and is moved, never overwritten.
-    if (replaced !== undefined)
+    if (replaced !== undefined) {
       await context.objects.quarantine(packKey(context.id, header.number, replaced), context.prefix);
+      context.forgetReplaced();
+    }
   }
 
-  /** Returns the revision whose file was replaced, if any. */
-  async #record(change: MetadataWrite, header: PackHeader, record: PackRecord): Promise<number | undefined> {
+  /** Returns the revision whose file was replaced, if any. @param isOurs whether this upload published the file. */
+  async #record(
+    change: MetadataWrite,
+    header: PackHeader,
+    record: PackRecord,
+    isOurs: boolean,
+  ): Promise<number | undefined> {
     const context = this.#context;
     const lease = await requireLease(change, context, this.#leaseId);
     const state = await context.state(change);
@@ -200,6 +228,9 @@ class PackWriter implements PackSink {
       return undefined;
     const action = classify(header, existing, lease, state.lastPack);
     if (action === 'repeat') throw conflict(header.number, 'another pack is stored under its number');
+    if (!isOurs && (await context.objects.stat(packKey(context.id, header.number, header.revision))) === undefined) {
+      throw conflict(header.number, 'the file that an earlier push left under its number is gone');
+    }
     await recordPack(change, context, record);
     if (action === 'heal') {
       await change.addAudit({
@@ -210,6 +241,18 @@ class PackWriter implements PackSink {
       });
     }
     return existing?.state === 'holed' ? existing.revision : undefined;
+  }
+
+  /**
+   * A file that came too late for its lease would keep its name from the next writer, who was given the number: it makes way. It was
+   * never acknowledged, and is removed as a cut upload is: in quarantine it would count against no quota.
+   */
+  async #makeWay(change: MetadataWrite, { number, revision }: PackHeader, error: unknown): Promise<void> {
+    if (!isFallbackError(error, 'LEASE_LOST') && !isFallbackError(error, 'FENCED')) return;
+    const existing = await change.pack(this.#context.id, number);
+    // The next writer's lease may have found it in time, and recorded it.
+    if (existing?.revision === revision && existing.state !== 'lost') return;
+    await this.#context.objects.remove([packKey(this.#context.id, number, revision)]);
   }
 
   /** The name is taken by a file of an upload whose end nobody saw: fine when it holds the same bytes. */
@@ -226,13 +269,16 @@ class PackWriter implements PackSink {
       const existing = await change.pack(context.id, header.number);
       const isOrphan =
         existing === undefined ? false : existing.state === 'lost' || existing.revision !== header.revision;
-      if (isOrphan && header.revision > 0) await context.objects.quarantine(key, context.prefix);
+      if (!isOrphan || header.revision === 0) return;
+      await context.objects.quarantine(key, context.prefix);
+      context.forgetReplaced();
     });
     throw conflict(header.number, 'an earlier push left another pack under its number');
   }
 
   async abort(): Promise<void> {
     this.#isAborted = true;
+    this.#incoming?.end();
     const draft = this.#draft;
     this.#draft = undefined;
     await draft?.discard();

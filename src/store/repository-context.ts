@@ -11,10 +11,12 @@ import type {
   RepositoryCounters,
   RepositoryRecord,
 } from './metadata-store.ts';
-import { documentKey, repositoryPrefix } from './object-keys.ts';
+import { documentKey, parsePackName, quarantinePrefix, repositoryPrefix } from './object-keys.ts';
 import type { ObjectStore } from './object-store.ts';
 import { PackSet } from './pack-set.ts';
 import { encodeRepositoryDocument, type RepositoryDocument } from './repository-document.ts';
+import type { RunningBytes } from './running-bytes.ts';
+import { diskBytes, trailerBytes } from './stored-object.ts';
 
 /** Settings of a store; the defaults are for a server. */
 export interface StoreOptions {
@@ -35,6 +37,7 @@ export interface StoreParts {
   readonly metadata: MetadataStore;
   readonly environment: Environment;
   readonly options: StoreOptions;
+  readonly running: RunningBytes;
 }
 
 export type RepositoryState = RepositoryRecord & RepositoryCounters;
@@ -47,7 +50,9 @@ export class RepositoryContext {
   readonly objects: ObjectStore;
   readonly environment: Environment;
   readonly options: StoreOptions;
+  readonly running: RunningBytes;
   readonly #metadata: MetadataStore;
+  #replaced: number | undefined;
   #present: { packChanges: number; packs: PackSet } | undefined;
 
   constructor(parts: StoreParts, id: RepositoryId) {
@@ -56,6 +61,7 @@ export class RepositoryContext {
     this.objects = parts.objects;
     this.environment = parts.environment;
     this.options = parts.options;
+    this.running = parts.running;
     this.#metadata = parts.metadata;
   }
 
@@ -116,23 +122,43 @@ export class RepositoryContext {
     return document;
   }
 
-  /** @throws SERVER_FULL when `bytes` more would eat into the reserve. */
-  async requireFreeSpace(bytes: number): Promise<void> {
+  /** @throws SERVER_FULL when what is on its way, and `bytes` more, would eat into the reserve. */
+  async requireFreeSpace(bytes = 0): Promise<void> {
     const free = await this.objects.freeBytes();
-    if (free - bytes < this.options.reserveFreeBytes) {
+    if (free - this.running.unwritten - bytes < this.options.reserveFreeBytes) {
       throw new FallbackError('SERVER_FULL', 'The fallback server’s disk is full; nothing was stored of this object.', {
         details: { freeBytes: free, reserveBytes: this.options.reserveFreeBytes },
       });
     }
   }
 
-  /** @throws QUOTA_EXCEEDED when `bytes` more would be beyond the repository's quota. */
-  requireQuota(state: RepositoryState, bytes: number): void {
-    const { quotaBytes } = state.document;
-    if (quotaBytes === null || state.storedBytes + bytes <= quotaBytes) return;
+  /** @throws QUOTA_EXCEEDED when what is on its way would be beyond the repository's quota. */
+  async requireQuota(state: RepositoryState): Promise<void> {
+    const { storedBytes, document } = state;
+    const { quotaBytes } = document;
+    if (quotaBytes === null) return;
+    const replacedBytes = await this.#replacedBytes();
+    if (storedBytes + replacedBytes + this.running.incoming(this.id) <= quotaBytes) return;
     throw new FallbackError('QUOTA_EXCEEDED', 'The repository’s quota on the fallback server is used up.', {
-      details: { quotaBytes, storedBytes: state.storedBytes },
+      details: { quotaBytes, storedBytes, replacedBytes },
     });
+  }
+
+  /** What healed packs take in quarantine that were replaced by a later healing: healing again and again must not be free. */
+  async #replacedBytes(): Promise<number> {
+    if (this.#replaced !== undefined) return this.#replaced;
+    let sum = 0;
+    for (const key of await this.objects.list(quarantinePrefix(this.id))) {
+      if ((parsePackName(key)?.revision ?? 0) === 0) continue;
+      sum += diskBytes(((await this.objects.stat(key)) ?? 0) - trailerBytes);
+    }
+    this.#replaced = sum;
+    return sum;
+  }
+
+  /** Looks at the quarantine again when it is asked for next: after a healing, and with each lease. */
+  forgetReplaced(): void {
+    this.#replaced = undefined;
   }
 }
 

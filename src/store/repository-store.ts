@@ -44,6 +44,7 @@ export interface RepositoryStatus {
   readonly holed: PackRanges;
   /** The revision that a pack healed now must carry. */
   readonly healRevision: number;
+  /** What packs and snapshots take on the store's disk. */
   readonly storedBytes: number;
   /** Undefined: no quota. */
   readonly quotaBytes: number | undefined;

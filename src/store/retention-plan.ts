@@ -5,7 +5,7 @@ import type { MetadataRead, PackRecord, SnapshotRecord } from './metadata-store.
 import type { RepositoryContext } from './repository-context.ts';
 import type { SnapshotSummary } from './repository-store.ts';
 import { dayMs, decideRetention, type RetentionPolicy, type RetentionRule } from './retention-policy.ts';
-import { trailerBytes } from './stored-object.ts';
+import { diskBytes } from './stored-object.ts';
 
 /** A pack that no snapshot ever named is a broken push's: it goes when it is older than this. */
 const orphanMsMin = 7 * dayMs;
@@ -81,7 +81,7 @@ async function select(
   for await (const record of recordsIn(view, context, ranges)) {
     if (!passes(record)) continue;
     numbers.push(record.number);
-    bytes += record.fileBytes + trailerBytes;
+    bytes += diskBytes(record.fileBytes);
   }
   return { packs: PackRanges.fromNumbers(numbers), bytes };
 }
@@ -180,7 +180,7 @@ export async function planRetention(
     dropped: staying.filter((one) => one.deletedAfterMs === undefined).map(dropped),
     waiting: staying.filter((one) => one.deletedAfterMs !== undefined).map(dropped),
     dueSnapshots: due.map((snapshot) => snapshot.number),
-    dueSnapshotBytes: due.reduce((sum, one) => sum + (one.state === 'lost' ? 0 : one.fileBytes + trailerBytes), 0),
+    dueSnapshotBytes: due.reduce((sum, one) => sum + (one.state === 'lost' ? 0 : diskBytes(one.fileBytes)), 0),
     ...packs,
   };
 }

@@ -6,7 +6,7 @@ import { createPrivateFile } from '../fs/folder-owner.ts';
 import { mapFsError } from '../fs/map-fs-error.ts';
 import type { Lasting, MetadataRead, MetadataStore, MetadataWrite } from './metadata-store.ts';
 import { isBusy, isCorrupt, mapSqliteError, numberIn, SqliteConnection } from './sqlite-connection.ts';
-import { schema, schemaVersion } from './sqlite-schema.ts';
+import { migrations, schema, schemaVersion } from './sqlite-schema.ts';
 import { SqliteRead, SqliteWrite } from './sqlite-view.ts';
 import { Turns } from './turns.ts';
 
@@ -44,6 +44,26 @@ async function whenFree<T>(attempt: () => T): Promise<T> {
       if (!isBusy(error) || waitedMs >= busyMsMax) throw error;
     }
     await sleep(pauseMs);
+  }
+}
+
+/** Brings an older version's tables up, each step whole or not at all. @returns the version that they have then. */
+async function migrate(writer: SqliteConnection): Promise<number> {
+  for (;;) {
+    const row = await whenFree(() => writer.get('PRAGMA user_version'));
+    const version = row === undefined ? 0 : numberIn(row, 'user_version');
+    const step = migrations[version];
+    if (step === undefined) return version;
+    await whenFree(() => writer.exec('BEGIN IMMEDIATE'));
+    try {
+      // Another process may have been quicker; then there is nothing to do any more.
+      const isOurs = writer.get('PRAGMA user_version')?.['user_version'] === version;
+      if (isOurs) writer.exec(`${step} PRAGMA user_version = ${version + 1};`);
+      writer.exec('COMMIT');
+    } catch (error) {
+      writer.rollback();
+      throw error;
+    }
   }
 }
 
@@ -94,8 +114,7 @@ export class SqliteMetadataStore implements MetadataStore {
     try {
       const writer = new SqliteConnection(path);
       connections.push(writer);
-      const version = await whenFree(() => writer.get('PRAGMA user_version'));
-      if (version === undefined || numberIn(version, 'user_version') !== schemaVersion) {
+      if ((await migrate(writer)) !== schemaVersion) {
         throw new FallbackError('STORE_INVALID', 'The store’s database was made by another version.');
       }
       await whenFree(() => writer.exec('PRAGMA journal_mode = WAL'));

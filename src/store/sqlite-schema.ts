@@ -1,10 +1,23 @@
 // The tables of metadata.sqlite. A repository's long id stands once; other tables carry its small key.
 
-/** Bumped with every change of the tables: another version's database is rebuilt from the files. */
-export const schemaVersion = 1;
+import { diskBlockBytes, trailerBytes } from './stored-object.ts';
+
+/** Bumped with every change of the tables: a database of a version that no migration leads from is rebuilt from the files. */
+export const schemaVersion = 2;
 
 export const packStates = ['whole', 'holed', 'lost', 'deleting'] as const;
 export const snapshotStates = ['whole', 'lost', 'deleting'] as const;
+
+/** diskBytes of stored-object.ts, of a row. */
+export const diskBytesSql = `(file_bytes + ${trailerBytes + diskBlockBytes - 1}) / ${diskBlockBytes} * ${diskBlockBytes}`;
+
+/** From each older version to the next. */
+export const migrations: Readonly<Record<number, string>> = {
+  // Stored bytes were counted to the byte.
+  1: `UPDATE repositories SET stored_bytes =
+    (SELECT coalesce(sum(${diskBytesSql}), 0) FROM packs WHERE repository = key AND state <> ${packStates.indexOf('lost')}) +
+    (SELECT coalesce(sum(${diskBytesSql}), 0) FROM snapshots WHERE repository = key AND state <> ${snapshotStates.indexOf('lost')});`,
+};
 
 export const schema = `
 CREATE TABLE repositories (

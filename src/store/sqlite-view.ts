@@ -19,8 +19,8 @@ import type {
 import { readRepositoryDocument } from './repository-document.ts';
 import { bytesIn, choiceIn, numberIn, optionalNumberIn, type SqliteConnection, textIn } from './sqlite-connection.ts';
 import { auditFrom, encodeRanges, inviteFrom, leaseFrom, packFrom, scrubFrom, snapshotFrom } from './sqlite-rows.ts';
-import { packStates, snapshotStates } from './sqlite-schema.ts';
-import { trailerBytes } from './stored-object.ts';
+import { diskBytesSql, packStates, snapshotStates } from './sqlite-schema.ts';
+import { diskBytes } from './stored-object.ts';
 
 const smallKinds = ['configuration', 'key document'] as const;
 
@@ -192,7 +192,7 @@ export class SqliteWrite extends SqliteRead implements MetadataWrite {
     const lost = table === 'packs' ? packStates.indexOf('lost') : snapshotStates.indexOf('lost');
     const sql = `SELECT file_bytes FROM ${table} WHERE repository = ? AND number = ? AND state <> ${lost}`;
     const row = this.db.get(sql, this.key(id), number);
-    return row === undefined ? 0 : numberIn(row, 'file_bytes') + trailerBytes;
+    return row === undefined ? 0 : diskBytes(numberIn(row, 'file_bytes'));
   }
 
   async putRepository(record: RepositoryRecord): Promise<void> {
@@ -214,7 +214,7 @@ export class SqliteWrite extends SqliteRead implements MetadataWrite {
 
   async putPack(id: RepositoryId, record: PackRecord): Promise<void> {
     const before = this.#storedBytes('packs', id, record.number);
-    const after = record.state === 'lost' ? 0 : record.fileBytes + trailerBytes;
+    const after = record.state === 'lost' ? 0 : diskBytes(record.fileBytes);
     this.db.run(
       'INSERT OR REPLACE INTO packs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
       this.key(id),
@@ -268,7 +268,7 @@ export class SqliteWrite extends SqliteRead implements MetadataWrite {
   async deleteMarkedPacks(id: RepositoryId, range: PackRange): Promise<void> {
     const marked = 'FROM packs WHERE repository = ? AND number BETWEEN ? AND ? AND state = 3';
     const bounds = [this.key(id), range.first, range.last] as const;
-    const sum = this.db.get(`SELECT total(file_bytes + ${trailerBytes}) AS bytes ${marked}`, ...bounds);
+    const sum = this.db.get(`SELECT total(${diskBytesSql}) AS bytes ${marked}`, ...bounds);
     this.db.run(`DELETE ${marked}`, ...bounds);
     this.#count(id, 1, sum === undefined ? 0 : -numberIn(sum, 'bytes'));
   }
@@ -281,7 +281,7 @@ export class SqliteWrite extends SqliteRead implements MetadataWrite {
 
   async putSnapshot(id: RepositoryId, record: SnapshotRecord): Promise<void> {
     const before = this.#storedBytes('snapshots', id, record.number);
-    const after = record.state === 'lost' ? 0 : record.fileBytes + trailerBytes;
+    const after = record.state === 'lost' ? 0 : diskBytes(record.fileBytes);
     this.db.run(
       'INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       this.key(id),

@@ -5,7 +5,7 @@ import type { RepositoryId, Sha256Hex } from '../format/ids.ts';
 import { acquireExclusiveLock, type ExclusiveLock } from '../fs/exclusive-lock.ts';
 import type { Environment } from './environment.ts';
 import { FolderRepository } from './folder-repository.ts';
-import { createInvite, type RedeemRequest, redeemInvite } from './invites.ts';
+import { createInvite, type RedeemRequest, redeemInvite, requireInvite } from './invites.ts';
 import type { AuditEntry } from './metadata-store.ts';
 import { RepositoryContext, type StoreParts } from './repository-context.ts';
 import type { TokenRecord, TokenScope } from './repository-document.ts';
@@ -68,6 +68,11 @@ export class Store {
   /** Makes an invite for one new repository; returns its one-time token (16 bytes). @throws LIMIT_EXCEEDED, STORE_LOCKED. */
   createInvite(name: string, lifetimeMs: number): Promise<Uint8Array> {
     return createInvite(this.#parts.metadata, this.#parts.environment, name, lifetimeMs);
+  }
+
+  /** @throws PAIRING_INVALID unless there is, or was, such an invite; redeeming it tells the rest. */
+  async requireInvite(token: Uint8Array): Promise<void> {
+    await this.#parts.metadata.read((view) => requireInvite(view, token));
   }
 
   /**

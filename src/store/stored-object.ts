@@ -9,6 +9,14 @@ import { FallbackError } from '../errors/fallback-error.ts';
 
 export const trailerBytes = 48;
 
+/** What file systems give a file at least: many small objects must not be cheaper than they are. */
+export const diskBlockBytes = 4096;
+
+/** What an object takes on the disk, with its trailer and in whole blocks. @param contentsBytes length of the client's bytes. */
+export function diskBytes(contentsBytes: number): number {
+  return Math.ceil((contentsBytes + trailerBytes) / diskBlockBytes) * diskBlockBytes;
+}
+
 export const objectKinds = ['pack', 'snapshot', 'key document', 'configuration'] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 

@@ -2,10 +2,10 @@
 import { timingSafeEqual } from 'node:crypto';
 import { FallbackError } from '../errors/fallback-error.ts';
 import { type RepositoryId, type Sha256Hex, sha256FromBytes } from '../format/ids.ts';
-import type { MetadataRead } from './metadata-store.ts';
+import type { MetadataRead, SmallObjectRecord } from './metadata-store.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import type { TokenRecord, TokenScope } from './repository-document.ts';
-import { sha256Of } from './stored-object.ts';
+import { decodeTrailer, sha256Of, trailerBytes } from './stored-object.ts';
 
 const tokensMax = 256;
 
@@ -19,8 +19,8 @@ export interface Access {
 /** What the access token of a recovery phrase opens: key documents, and nothing else. */
 export interface RecoveryAccess {
   readonly repositoryId: RepositoryId;
-  /** The newest key document with a slot for this phrase. */
-  readonly keyDocumentNumber: number;
+  /** All key documents with a slot for this phrase, ascending: whoever may push can add one whose slot opens nothing. */
+  readonly keyDocumentNumbers: readonly number[];
   /** A newer key document has no slot for this phrase: it was replaced. */
   readonly superseded: boolean;
 }
@@ -42,18 +42,30 @@ export async function findAccess(view: MetadataRead, token: Uint8Array): Promise
   return { repositoryId: document.repositoryId, scopes: record.scopes, label: record.label };
 }
 
-/** Repositories whose recovery phrase gives this access token. */
-export async function findRecoveryAccess(view: MetadataRead, token: Uint8Array): Promise<readonly RecoveryAccess[]> {
-  const found = await view.findRecovery(tokenSha256(token));
-  const newest = new Map<RepositoryId, number>();
-  for (const { repositoryId, number } of found)
-    newest.set(repositoryId, Math.max(number, newest.get(repositoryId) ?? 0));
-  const result: RecoveryAccess[] = [];
-  for (const [repositoryId, keyDocumentNumber] of newest) {
-    const last = (await view.smallObjects(repositoryId)).filter((object) => object.kind === 'key document').at(-1);
-    result.push({ repositoryId, keyDocumentNumber, superseded: (last?.number ?? 0) > keyDocumentNumber });
+/** When a small object came; one whose time cannot be read counts as newer than all others. */
+function receivedAtMs({ file }: SmallObjectRecord): number {
+  try {
+    return decodeTrailer(file.subarray(-trailerBytes)).receivedAtMs;
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
-  return result;
+}
+
+/**
+ * Repositories whose recovery phrase gives this access token: first the one that has had it longest, since everybody else can
+ * only have copied it from there.
+ */
+export async function findRecoveryAccess(view: MetadataRead, token: Uint8Array): Promise<readonly RecoveryAccess[]> {
+  const byRepository = Map.groupBy(await view.findRecovery(tokenSha256(token)), ({ repositoryId }) => repositoryId);
+  const result: { readonly access: RecoveryAccess; readonly sinceMs: number }[] = [];
+  for (const [repositoryId, found] of byRepository) {
+    const keyDocumentNumbers = found.map(({ number }) => number);
+    const all = (await view.smallObjects(repositoryId)).filter(({ kind }) => kind === 'key document');
+    const superseded = (all.at(-1)?.number ?? 0) > (keyDocumentNumbers.at(-1) ?? 0);
+    const sinceMs = Math.min(...all.filter(({ number }) => keyDocumentNumbers.includes(number)).map(receivedAtMs));
+    result.push({ access: { repositoryId, keyDocumentNumbers, superseded }, sinceMs });
+  }
+  return result.sort((a, b) => a.sinceMs - b.sinceMs).map(({ access }) => access);
 }
 
 /** Lets another token in. @throws CONFLICT when it is known already, LIMIT_EXCEEDED. */

@@ -1,12 +1,13 @@
 // Peers that are slow, silent, many, or speak something else.
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { parseEpoch } from '../../src/format/ids.ts';
+import { type LeaseId, parseEpoch } from '../../src/format/ids.ts';
 import { defaultServerLimits, type ServerLimits } from '../../src/server/server-limits.ts';
 import { defaultClientLimits } from '../../src/sync/http/client-limits.ts';
-import { fakePack, newLeaseId } from '../support/fake-objects.ts';
+import { fakePack, fakeSnapshot, newLeaseId } from '../support/fake-objects.ts';
+import type { PairedRepository } from '../support/temporary-store.ts';
 import { ask, bearer, certificateOf, digestHeader, eventually, RawConnection } from './raw-client.ts';
 import { ServerFixture } from './server-fixture.ts';
 
@@ -121,6 +122,65 @@ test('a peer that hangs up in the middle of a body is no refusal in the log', as
   assert.ok(!fixture.lines.some((line) => line.includes('"refused"')), fixture.lines.join('\n'));
 });
 
+/** A connection that announces a snapshot of a tenant and sends nothing of it. */
+async function announce(fixture: ServerFixture, tenant: PairedRepository, leaseId: string, bytes = 16 * 2 ** 20) {
+  const connection = await RawConnection.open(fixture);
+  connection.socket.write(
+    [
+      `POST /v1/repositories/${tenant.id}/snapshots HTTP/1.1`,
+      'host: x',
+      `authorization: ${bearer(tenant.pushToken)}`,
+      `fallback-lease: ${leaseId}`,
+      'content-type: application/octet-stream',
+      `content-length: ${bytes}`,
+      `content-digest: ${digestHeader(new Uint8Array(0))}`,
+      '\r\n',
+    ].join('\r\n'),
+  );
+  return connection;
+}
+
+test('announced snapshots of one tenant keep no other from committing', async () => {
+  await using fixture = await ServerFixture.start();
+  const other = await fixture.anotherTenant();
+  for (let count = 0; count < 4; count++) {
+    const leaseless = await announce(fixture, fixture.tenant, newLeaseId());
+    await eventually('a refusal', () => leaseless.received.includes('LEASE_LOST'));
+    leaseless.socket.destroy();
+  }
+  const leaseId = await leased(fixture);
+  const held = await announce(fixture, fixture.tenant, leaseId);
+  for (let count = 0; count < 4; count++) {
+    const more = await announce(fixture, fixture.tenant, leaseId);
+    await eventually('a refusal', () => more.received.includes('"code":"RATE_LIMITED"'));
+    assert.match(more.received, /^HTTP\/1\.1 429 [\s\S]*\r\nretry-after: \d/i);
+    more.socket.destroy();
+  }
+  const repository = await fixture.open({ repositoryId: other.id, token: other.pushToken });
+  const lease = await repository.acquireLease({ leaseId: newLeaseId(), epoch: parseEpoch(1), holder: 'other' });
+  const file = fakeSnapshot(other.id, undefined, [], { sealedBytes: 100_000 });
+  assert.equal((await repository.commitSnapshot(lease.leaseId, file)).number, 1);
+  // The answer was lost, and the lease is gone: the same bytes are accepted again.
+  await repository.releaseLease(lease.leaseId);
+  assert.equal((await repository.commitSnapshot(lease.leaseId, file)).number, 1);
+  held.socket.destroy();
+  await held.closed;
+  const mine = await fixture.open();
+  const first = fakeSnapshot(fixture.tenant.id, undefined, [], { sealedBytes: 100_000 });
+  assert.equal((await mine.commitSnapshot(leaseId as LeaseId, first)).number, 1, 'the place is free again');
+});
+
+test('a snapshot that would take for ever is dropped, however steadily it comes', async () => {
+  const limits = { ...quick, wholeBodyGraceMs: 500, wholeBodyBytesPerSecondMin: 1_000_000 };
+  await using fixture = await ServerFixture.start(limits);
+  const slow = await announce(fixture, fixture.tenant, await leased(fixture), 500_000);
+  const drip = setInterval(() => slow.socket.write(new Uint8Array(1_000)), 20);
+  const tookMs = await millisecondsUntil(slow.closed);
+  clearInterval(drip);
+  assert.ok(tookMs > 700 && tookMs < 5_000, `${tookMs} ms`);
+  await eventually('the log says so', () => fixture.lines.some((line) => line.includes('the body took too long')));
+});
+
 test('a reader that takes nothing is dropped', async () => {
   await using fixture = await ServerFixture.start(quick);
   const { id, readToken } = fixture.tenant;
@@ -139,13 +199,40 @@ test('a reader that takes nothing is dropped', async () => {
   reader.socket.destroy();
 });
 
+/** A connection on which a token was accepted, and which stays open. */
+async function known(fixture: ServerFixture): Promise<RawConnection> {
+  const { id, readToken } = fixture.tenant;
+  const connection = await RawConnection.open(fixture);
+  connection.socket.write(
+    `GET /v1/repositories/${id} HTTP/1.1\r\nhost: x\r\nauthorization: ${bearer(readToken)}\r\n\r\n`,
+  );
+  await eventually('an answer', () => connection.received.startsWith('HTTP/1.1 200'));
+  return connection;
+}
+
+for (const limits of [{ connectionsPerAddressMax: 8 }, { connectionsMax: 8 }]) {
+  test(`silent connections make way, the oldest first: ${JSON.stringify(limits)}`, async () => {
+    await using fixture = await ServerFixture.start(limits);
+    const friend = await known(fixture);
+    const silent: Socket[] = [];
+    for (let count = 0; count < 20; count++) {
+      const socket = connect(fixture.port, '127.0.0.1');
+      socket.on('error', () => {}).resume();
+      await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+      silent.push(socket);
+    }
+    await eventually('the oldest are ended', () => silent.filter((socket) => socket.closed).length === 13);
+    assert.ok(silent.slice(0, 13).every((socket) => socket.closed));
+    const { id, readToken: token } = fixture.tenant;
+    assert.equal((await ask(fixture, { path: `/v1/repositories/${id}`, token })).status, 200);
+    assert.equal(friend.socket.closed, false, 'whoever was let in stays');
+    for (const socket of [...silent, friend.socket]) socket.destroy();
+  });
+}
+
 test('connections of one address are limited, and others are served again once they end', async () => {
   await using fixture = await ServerFixture.start({ connectionsPerAddressMax: 3 });
-  const held = [
-    await RawConnection.open(fixture),
-    await RawConnection.open(fixture),
-    await RawConnection.open(fixture),
-  ];
+  const held = [await known(fixture), await known(fixture), await known(fixture)];
   await assert.rejects(ask(fixture, { path: '/v1/server' }));
   for (const connection of held) connection.socket.destroy();
   await new Promise((resolve) => setTimeout(resolve, 100));

@@ -290,13 +290,19 @@ test('strangers cannot keep out whoever has a token', async () => {
     failedAnswerMs: 500,
   });
   const { id, pushToken: token } = fixture.tenant;
-  // Pairings whose bodies never come, by an invitation that is none.
   const stranger = new Uint8Array(16);
-  const pairing: RawRequest = { method: 'POST', path: '/v1/pairing', token: stranger, body: new Uint8Array(100) };
+  const pairing: RawRequest = { method: 'POST', path: '/v1/pairing', body: new Uint8Array(100) };
+  const jsonType = { 'content-type': 'application/json' };
+  // Without an invitation a body is not even waited for.
+  const wordless = { ...jsonType, 'content-length': '101' };
+  assertProblem(await ask(fixture, { ...pairing, token: stranger, headers: wordless }), 401, 'PAIRING_INVALID');
+  // Pairings whose bodies never come.
+  const invite = await fixture.temporary.store.createInvite('slow', 60_000);
   const waiting = [1, 2].map(() =>
     ask(fixture, {
       ...pairing,
-      headers: { expect: '100-continue', 'content-length': '101', 'content-type': 'application/json' },
+      token: invite,
+      headers: { ...wordless, expect: '100-continue' },
     }).catch(() => 'cut'),
   );
   // Failed attempts that wait for their answer.
@@ -304,6 +310,7 @@ test('strangers cannot keep out whoever has a token', async () => {
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal((await ask(fixture, { path: `/v1/repositories/${id}`, token })).status, 200);
   assertProblem(await ask(fixture, { path: '/v1/server' }), 503, 'RATE_LIMITED');
+  assert.equal((await ask(fixture, { path: '/v1/recovery', token: fixture.tenant.accessToken })).status, 200);
   for (const answer of await Promise.all(failing)) assert.equal(answer.status, 401);
   await fixture.server?.stop(0);
   assert.deepEqual(await Promise.all(waiting), ['cut', 'cut']);

@@ -8,6 +8,7 @@ import { settleStore } from '../../src/store/open-store.ts';
 import { defaultStoreOptions, RepositoryContext, type StoreParts } from '../../src/store/repository-context.ts';
 import { applyRetention } from '../../src/store/retention.ts';
 import { dayMs } from '../../src/store/retention-policy.ts';
+import { RunningBytes } from '../../src/store/running-bytes.ts';
 import { Store } from '../../src/store/store.ts';
 import { CrashFileSystem, type LeftOut, PowerCut } from '../support/crash-file-system.ts';
 import { MemoryMetadataStore } from '../support/memory-metadata-store.ts';
@@ -18,7 +19,7 @@ type Parts = StoreParts & { readonly objects: FolderObjectStore; readonly metada
 
 function partsOver(fs: CrashFileSystem, metadata: MemoryMetadataStore, environment: TestEnvironment): Parts {
   const objects = new FolderObjectStore(fs, '/', environment);
-  return { objects, metadata, environment, options: { ...defaultStoreOptions } };
+  return { objects, metadata, environment, options: { ...defaultStoreOptions }, running: new RunningBytes() };
 }
 
 /** What was acknowledged before the power went: the oracle. */

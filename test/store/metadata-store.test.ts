@@ -3,9 +3,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { SqliteConnection } from '../../src/store/sqlite-connection.ts';
 import { SqliteMetadataStore } from '../../src/store/sqlite-metadata-store.ts';
 import { MemoryMetadataStore } from '../support/memory-metadata-store.ts';
-import { checkTwins, describeMetadataStore, documentOf, packOf, repositoryIds } from './metadata-conformance.ts';
+import {
+  checkTwins,
+  describeMetadataStore,
+  documentOf,
+  packOf,
+  repositoryIds,
+  snapshotOf,
+} from './metadata-conformance.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'fallback-metadata-'));
 after(() => rm(folder, { recursive: true }));
@@ -22,6 +30,31 @@ describeMetadataStore('memory', async () => new MemoryMetadataStore());
 
 test('SQLite and its twin in memory answer the same after the same changes', async () => {
   await checkTwins(async () => [await sqlite(), new MemoryMetadataStore()]);
+});
+
+test('a database that counted stored bytes to the byte counts blocks once it is opened', async () => {
+  const [id] = repositoryIds;
+  assert.ok(id !== undefined);
+  const store = await sqlite();
+  await store.write(async (change) => {
+    await change.putRepository({ document: documentOf(id), lastPack: 0, settledPack: 0 });
+    await change.putPack(id, packOf(1, { fileBytes: 5_000 }));
+    await change.putPack(id, packOf(2, { fileBytes: 5_000, state: 'lost' }));
+    await change.putSnapshot(id, snapshotOf(1, { fileBytes: 500 }));
+  });
+  await store.close();
+  const path = join(folder, `${count - 1}.sqlite`);
+  const old = new SqliteConnection(path);
+  old.exec('UPDATE repositories SET stored_bytes = 5596; PRAGMA user_version = 1');
+  old.close();
+  const storedBytes = async (): Promise<number | undefined> => {
+    const opened = await SqliteMetadataStore.open(path);
+    const record = await opened.read((view) => view.repository(id));
+    await opened.close();
+    return record?.storedBytes;
+  };
+  assert.equal(await storedBytes(), 8_192 + 4_096);
+  assert.equal(await storedBytes(), 8_192 + 4_096, 'once is enough');
 });
 
 test('sets of many thousands of packs, with and without gaps, are read whole', async () => {

@@ -7,6 +7,7 @@ import { PackRanges } from '../../src/format/pack-ranges.ts';
 import { applyRetention, pinSnapshot, undeleteSnapshot, unpinSnapshot } from '../../src/store/retention.ts';
 import { dayMs, type RetentionPolicy } from '../../src/store/retention-policy.ts';
 import { scrubRepository } from '../../src/store/scrub.ts';
+import { diskBytes } from '../../src/store/stored-object.ts';
 import { TemporaryStore } from '../support/temporary-store.ts';
 import { pushOnce, TestWriter } from '../support/writer.ts';
 import { packOf, snapshotOf } from './metadata-conformance.ts';
@@ -229,7 +230,10 @@ describe('retention', () => {
     assert.equal(after.present.size, 12_000 - second.deletedPacks.size);
     assert.equal(before - after.storedBytes, first.bytesFreed + second.bytesFreed);
     const left = await context.read((view) => view.packs(context.id, 1, 12_001));
-    assert.equal(after.storedBytes, left.reduce((sum, { fileBytes }) => sum + fileBytes + 48, 0) + 2 * (500 + 48));
+    assert.equal(
+      after.storedBytes,
+      left.reduce((sum, { fileBytes }) => sum + diskBytes(fileBytes), 0) + 2 * diskBytes(500),
+    );
     assert.deepEqual((await applyRetention(repository, eager)).deletedPacks, PackRanges.empty);
   });
 

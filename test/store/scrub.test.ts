@@ -201,6 +201,34 @@ describe('scrub', () => {
     assert.deepEqual((await scrubRepository(repository)).damage, []);
   });
 
+  test('a push heals a pack once, and what healing leaves in quarantine counts against the quota', async () => {
+    const { store, paired, environment } = temporary;
+    const repository = await temporary.repository();
+    await pushOnce(repository, 1);
+    await flip(path('packs', '000000000', '000000000001.pack'), 500);
+    await scrubRepository(repository);
+    await store.changeSettings(paired.id, { quotaBytes: 300_000, retention: undefined });
+    const heal = async (): Promise<void> => {
+      environment.timeMs += 60_000;
+      const writer = await TestWriter.begin(repository);
+      environment.timeMs += 1_000;
+      const { healRevision } = await repository.status();
+      const holed = (revision: number) => fakePack(paired.id, 1, { revision, hasHoles: true, bodyBytes: 50_000 });
+      const healed = await writer.put(holed(healRevision));
+      await writer.put(healed);
+      await rejectsWith(writer.put(holed(healRevision + 1)), 'CONFLICT');
+      assert.deepEqual(Buffer.from(await repository.pack(1)), Buffer.from(healed.file));
+    };
+    for (let night = 0; night < 5; night++) await heal();
+    await rejectsWith(heal(), 'QUOTA_EXCEEDED');
+    const writer = await TestWriter.begin(repository);
+    await rejectsWith(writer.putNew({ bodyBytes: 50_000 }), 'QUOTA_EXCEEDED');
+    for (const name of await readdir(path('quarantine'))) {
+      if (name.includes('.r')) await rm(path('quarantine', name));
+    }
+    await heal();
+  });
+
   test('a damaged snapshot is listed as lost, and the chain goes on', async () => {
     const repository = await temporary.repository();
     await pushOnce(repository, 1);
@@ -216,6 +244,7 @@ describe('scrub', () => {
       [false, true],
     );
     await rejectsWith(repository.snapshot(parseSnapshotNumber(2)), 'DAMAGED');
+    await rejectsWith(repository.openSnapshot(parseSnapshotNumber(2)), 'DAMAGED');
     assert.equal((await pushOnce(repository, 1)).head?.number, 3);
     await temporary.reopen();
     assert.equal((await (await temporary.repository()).status()).head?.number, 3);

@@ -4,6 +4,7 @@ import { chown, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { parseEpoch } from '../../src/format/ids.ts';
 import { createStore, openStore } from '../../src/store/open-store.ts';
 import { tokenSha256 } from '../../src/store/tokens.ts';
 import { fakeConfiguration, fakeKeyDocument, fakePack, newRepositoryId, sha256Hex } from '../support/fake-objects.ts';
@@ -133,13 +134,90 @@ describe('a store', () => {
   test('a recovery phrase finds its key document, also when a newer one replaced it', async () => {
     const { store, paired } = temporary;
     assert.deepEqual(await store.findRecovery(paired.accessToken), [
-      { repositoryId: paired.id, keyDocumentNumber: 1, superseded: false },
+      { repositoryId: paired.id, keyDocumentNumbers: [1], superseded: false },
     ]);
     await (await temporary.repository()).putKeyDocument(2, fakeKeyDocument(paired.id, 2, randomBytes(32)));
     assert.deepEqual(await store.findRecovery(paired.accessToken), [
-      { repositoryId: paired.id, keyDocumentNumber: 1, superseded: true },
+      { repositoryId: paired.id, keyDocumentNumbers: [1], superseded: true },
     ]);
     assert.deepEqual(await store.findRecovery(randomBytes(32)), []);
+  });
+
+  test('a copied access token hides neither the older key document nor the repository that had it first', async () => {
+    const { store, paired, environment } = temporary;
+    const repository = await temporary.repository();
+    await repository.putKeyDocument(2, fakeKeyDocument(paired.id, 2, paired.accessToken));
+    const mine = { repositoryId: paired.id, keyDocumentNumbers: [1, 2], superseded: false };
+    assert.deepEqual(await store.findRecovery(paired.accessToken), [mine]);
+    await repository.putKeyDocument(3, fakeKeyDocument(paired.id, 3));
+    for (const name of ['b', 'c', 'd', 'e']) {
+      environment.timeMs += 1;
+      const { id } = await pair(store, name);
+      await (await store.repository(id)).putKeyDocument(2, fakeKeyDocument(id, 2, paired.accessToken));
+    }
+    assert.deepEqual((await store.findRecovery(paired.accessToken))[0], { ...mine, superseded: true });
+  });
+
+  for (const reason of ['LEASE_LOST', 'FENCED'] as const) {
+    test(`a pack that is whole only after its lease is over makes way for the next writer's: ${reason}`, async () => {
+      const repository = await temporary.repository();
+      const old = await TestWriter.begin(repository);
+      const late = fakePack(repository.repositoryId, old.next);
+      const sink = await repository.beginPack(old.leaseId, late.number);
+      await sink.write(late.file);
+      const epoch = reason === 'FENCED' ? await repository.raiseEpoch(parseEpoch(1)) : parseEpoch(1);
+      const begin = (): Promise<TestWriter> => TestWriter.begin(repository, 'test', epoch);
+      const before = reason === 'FENCED' ? undefined : await begin();
+      await rejectsWith(sink.finish(late.sha256), reason);
+      const next = before ?? (await begin());
+      assert.equal(next.next, late.number);
+      await next.putNew();
+      await next.commit([late.number]);
+      const files = await readdir(join(temporary.folder, 'repositories', repository.repositoryId), { recursive: true });
+      assert.equal(files.filter((name) => name.includes('.pack')).length, 1);
+    });
+  }
+
+  test('a late pack that the next lease has found and recorded stays', async () => {
+    const repository = await temporary.repository();
+    const old = await TestWriter.begin(repository);
+    const late = fakePack(repository.repositoryId, old.next);
+    const sink = await repository.beginPack(old.leaseId, late.number);
+    await sink.write(late.file);
+    const published = repository.context.write;
+    let next: TestWriter | undefined;
+    // Between the file and its record another writer comes.
+    repository.context.write = async (...work) => {
+      repository.context.write = published;
+      next = await TestWriter.begin(await temporary.repository());
+      return (await published.apply(repository.context, work)) as never;
+    };
+    await rejectsWith(sink.finish(late.sha256), 'LEASE_LOST');
+    assert.equal(next?.next, late.number + 1);
+    assert.deepEqual(Buffer.from(await repository.pack(late.number)), Buffer.from(late.file));
+  });
+
+  test('readers of large directories who take nothing hold little memory, all together, and give it back', async () => {
+    const MiB = 2 ** 20;
+    const repository = await temporary.repository();
+    const writer = await TestWriter.begin(repository);
+    const prefixes: Uint8Array[] = [];
+    for (let count = 0; count < 12; count++) {
+      prefixes.push((await writer.putNew({ directoryBytes: 3 * MiB })).prefix);
+    }
+    const readers = Array.from({ length: 24 }, () => repository.directories(1)[Symbol.asyncIterator]());
+    const { running } = repository.context;
+    const first = prefixes[0] ?? new Uint8Array(0);
+    for (const reader of readers) assert.ok(Buffer.from((await reader.next()).value).equals(first));
+    // Ten with two each, and the others with one.
+    assert.ok(running.readAhead < 110 * MiB, `${running.readAhead / MiB} MiB`);
+    for (const reader of readers.slice(1)) await reader.return?.();
+    assert.ok(running.readAhead < 9 * MiB, `${running.readAhead / MiB} MiB`);
+    for (const prefix of prefixes.slice(1)) {
+      assert.ok(Buffer.from((await readers[0]?.next())?.value ?? []).equals(prefix));
+    }
+    assert.equal((await readers[0]?.next())?.done, true);
+    assert.equal(running.readAhead, 0);
   });
 
   test('a quota and a full disk refuse packs and snapshots, and say which', async () => {
@@ -147,7 +225,7 @@ describe('a store', () => {
     const repository = await temporary.repository();
     await pushOnce(repository, 2);
     const { storedBytes } = await repository.status();
-    await store.changeSettings(paired.id, { quotaBytes: storedBytes + 1_500, retention: undefined });
+    await store.changeSettings(paired.id, { quotaBytes: storedBytes + 4_096, retention: undefined });
     const writer = await TestWriter.begin(repository);
     await writer.putNew();
     await rejectsWith(writer.put(fakePack(paired.id, 4)), 'QUOTA_EXCEEDED');
@@ -168,6 +246,51 @@ describe('a store', () => {
     } finally {
       await full.dispose();
     }
+  });
+
+  test('a quota counts blocks of the disk, and what is on its way', async () => {
+    const { store, paired } = temporary;
+    const repository = await temporary.repository();
+    await store.changeSettings(paired.id, { quotaBytes: 10 * 4_096, retention: undefined });
+    const writer = await TestWriter.begin(repository);
+    const tiny = (number: number) => fakePack(paired.id, number, { directoryBytes: 64, bodyBytes: 64 });
+    for (let count = 0; count < 7; count++) await writer.put(tiny(writer.next++));
+    const sinks = [8, 9, 10].map(async (number) => {
+      const sink = await repository.beginPack(writer.leaseId, number);
+      await sink.write(tiny(number).file);
+      return sink;
+    });
+    const last = await repository.beginPack(writer.leaseId, 11);
+    const held = await Promise.all(sinks);
+    await rejectsWith(last.write(tiny(11).file), 'QUOTA_EXCEEDED');
+    await last.abort();
+    await rejectsWith(writer.commit([1]), 'QUOTA_EXCEEDED');
+    await held[0]?.abort();
+    await writer.commit([1]);
+    for (const sink of held) await sink.abort();
+    await writer.put(tiny(8));
+    assert.equal(repository.context.running.unwritten, 0);
+    assert.equal(repository.context.running.incoming(paired.id), 0);
+  });
+
+  test('the reserve of the disk counts what is on its way, of all repositories', async () => {
+    const { store, paired } = temporary;
+    const other = await pair(store, 'other');
+    const [mine, theirs] = [await temporary.repository(), await store.repository(other.id)];
+    const [a, b] = [await TestWriter.begin(mine), await TestWriter.begin(theirs)];
+    const big = (id: typeof paired.id) => fakePack(id, 1, { bodyBytes: 10_000_000 });
+    const { reserveFreeBytes } = mine.context.options;
+    mine.context.objects.freeBytes = async () => reserveFreeBytes + 15_000_000;
+    const sink = await mine.beginPack(a.leaseId, 1);
+    const pack = big(paired.id);
+    await sink.write(pack.file.subarray(0, 100));
+    await rejectsWith(b.put(big(other.id)), 'SERVER_FULL');
+    // Once it is written, the disk itself says what is left.
+    await sink.write(pack.file.subarray(100));
+    await b.put(big(other.id));
+    await sink.finish(pack.sha256);
+    await sink.abort();
+    assert.equal(mine.context.running.unwritten, 0);
   });
 
   test('the serve lock keeps a second server out, and names the first', async () => {

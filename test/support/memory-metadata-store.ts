@@ -17,7 +17,7 @@ import type {
   SmallObjectRecord,
   SnapshotRecord,
 } from '../../src/store/metadata-store.ts';
-import { trailerBytes } from '../../src/store/stored-object.ts';
+import { diskBytes } from '../../src/store/stored-object.ts';
 import { Turns } from '../../src/store/turns.ts';
 
 interface RepositoryTables {
@@ -84,7 +84,7 @@ class MemoryView implements MetadataWrite {
     const one = this.#tables.repositories.get(id);
     if (one === undefined) return undefined;
     const stored = [...one.packs.values(), ...one.snapshots.values()].filter(({ state }) => state !== 'lost');
-    const storedBytes = stored.reduce((sum, { fileBytes }) => sum + fileBytes + trailerBytes, 0);
+    const storedBytes = stored.reduce((sum, { fileBytes }) => sum + diskBytes(fileBytes), 0);
     return { ...one.record, packChanges: one.packChanges, storedBytes };
   }
 

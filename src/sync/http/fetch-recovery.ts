@@ -15,7 +15,7 @@ export interface FetchedRecovery {
   readonly configuration: Uint8Array;
   /** The phrase was replaced by a newer one; it still opens what it opened. */
   readonly superseded: boolean;
-  /** Ascending by number; unverified until one of them opens. */
+  /** All that say they have a slot for the phrase, ascending by number; unverified until one of them opens. */
   readonly keyDocuments: readonly { readonly number: number; readonly file: Uint8Array }[];
 }
 

@@ -13,7 +13,7 @@ import type { FetchedRecovery } from '../http/fetch-recovery.ts';
 import type { TrustedServer } from '../http/server-trust.ts';
 import { checkTrust } from '../trust.ts';
 import { clearLeftovers } from './clear-leftovers.ts';
-import { openSecretWith } from './key-documents.ts';
+import { openSecretWith, showOlder } from './key-documents.ts';
 
 export interface ConnectRequest {
   readonly fs: FileSystem;
@@ -72,9 +72,8 @@ export async function connectWithPhrase(request: ConnectRequest, calls: ConnectC
   const { repositoryId, keyDocuments, configuration, server } = recovery;
   if (connected !== undefined && connected.address.repositoryId !== repositoryId) throw alreadyConnected(connected);
   if (recovery.superseded && keyDocument === undefined) {
-    const numbers = keyDocuments.map(({ number }) => number).join(', ');
     throw new FallbackError('KEY_WRONG', 'This recovery phrase was replaced by a newer one. Nothing was changed.', {
-      hint: `Use the newer recovery sheet. If nobody of you replaced it, the old one still opens with --key-document ${numbers}.`,
+      hint: `Use the newer recovery sheet. If nobody of you replaced it, the old one still opens with ${showOlder(keyDocuments.map(({ number }) => number))}.`,
     });
   }
   const offer = { type: 'phrase', entropy: phraseEntropy } as const;

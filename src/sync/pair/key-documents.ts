@@ -58,7 +58,7 @@ export function chooseKeyDocument(
 }
 
 /** `--key-document 5 (or 4, 3)`: the newest of the others first. */
-function showOlder(numbers: readonly number[]): string {
+export function showOlder(numbers: readonly number[]): string {
   const [first, ...more] = numbers.toSorted((a, b) => b - a);
   return `--key-document ${first}${more.length === 0 ? '' : ` (or ${more.join(', ')})`}`;
 }

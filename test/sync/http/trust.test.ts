@@ -5,6 +5,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { test } from 'node:test';
+import { limits } from '../../../src/format/limits.ts';
 import { makeSelfSignedCertificate } from '../../../src/server/certificate-der.ts';
 import { fetchCertificate } from '../../../src/sync/http/fetch-certificate.ts';
 import { fetchRecovery } from '../../../src/sync/http/fetch-recovery.ts';
@@ -176,6 +177,23 @@ test('pairing: a code is good once; the same request may be sent again; then the
   );
   assert.deepEqual(Buffer.from(recovery.keyDocuments[0]?.file ?? []), Buffer.from(request.keyDocument));
   await assert.rejects(fetchRecovery(fixture.address, randomBytes(32), clientEnvironment), { code: 'UNAUTHORIZED' });
+});
+
+test('recovery gives all key documents with a slot for the phrase, as many as there may be', async () => {
+  await using fixture = await ServerFixture.start();
+  const { id, accessToken, keyDocument } = fixture.tenant;
+  const repository = await fixture.open();
+  const numbers = Array.from({ length: limits.keyDocumentsMax }, (_, index) => index + 1);
+  for (const number of numbers.slice(1)) {
+    await repository.putKeyDocument(number, fakeKeyDocument(id, number, accessToken));
+  }
+  const recovery = await fetchRecovery(fixture.address, accessToken, clientEnvironment);
+  assert.equal(recovery.superseded, false);
+  assert.deepEqual(
+    recovery.keyDocuments.map(({ number }) => number),
+    numbers,
+  );
+  assert.deepEqual(Buffer.from(recovery.keyDocuments[0]?.file ?? []), Buffer.from(keyDocument));
 });
 
 test('wrong token, another repository’s token, an access token where it is none', async () => {

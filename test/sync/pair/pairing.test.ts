@@ -287,6 +287,40 @@ test('connect: read access from phrase and address; a replaced phrase only with 
   });
 });
 
+test('connect: a slot that was copied without its secret fails, names the older document, and that one opens', async () => {
+  await inPlace(async (place) => {
+    const fake = new FakeServer();
+    const { secret, phraseEntropy } = await pairWhole(place, fake);
+    const { repository } = fake;
+    assert.ok(repository !== undefined);
+    const [first] = repository.keyDocuments;
+    const phrase = decodeKeyDocument(first ?? random(0)).slots.find((slot) => slot.type === 'phrase');
+    assert.ok(phrase !== undefined);
+    const wrapped = { commitment: random(32), nonce: random(24), sealed: random(48) };
+    const { repositoryId } = repository;
+    repository.keyDocuments.push(encodeKeyDocument({ repositoryId, number: 2, slots: [{ ...phrase, wrapped }] }));
+    const folder = `${place.state.folder}-new`;
+    const request = {
+      fs: nodeFileSystem,
+      state: new ClientState(nodeFileSystem, folder, () => randomBytes(8).toString('hex')),
+      address: newCode(),
+      phraseEntropy,
+      keyDocument: undefined,
+      pushToken: undefined,
+    };
+    try {
+      await assert.rejects(
+        connectWithPhrase(request, callsTo(repository)),
+        (error) => isFallbackError(error, 'KEY_WRONG') && error.hint.includes('--key-document 1'),
+      );
+      const { credentials } = await connectWithPhrase({ ...request, keyDocument: 1 }, callsTo(repository));
+      assert.deepEqual(credentials.secret, secret);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
+
 test('reading notes a newer head, and lifts no fence', async () => {
   await inPlace(async (place) => {
     const repository = new MemoryRepository('cd'.repeat(16) as never);
