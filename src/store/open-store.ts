@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fromHex } from '../bytes/hex.ts';
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import type { RepositoryId } from '../format/ids.ts';
+import { Ballast } from '../fs/ballast.ts';
 import { ensureFolder } from '../fs/ensure-folder.ts';
 import { acquireExclusiveLock } from '../fs/exclusive-lock.ts';
 import type { FileSystem } from '../fs/file-system.ts';
@@ -55,7 +56,14 @@ export async function createStore(request: OpenStoreRequest): Promise<Store> {
     await draft.write(Buffer.from(`${JSON.stringify({ fallbackStore: 1, storeId })}\n`));
     await draft.publish(join(folder, descriptionName));
   }
-  return await openStore(request);
+  const store = await openStore(request);
+  await ballastOf(request).fill();
+  return store;
+}
+
+function ballastOf({ folder, environment, options, fileSystem = nodeFileSystem }: OpenStoreRequest): Ballast {
+  const sizeBytes = options?.ballastBytes ?? defaultStoreOptions.ballastBytes;
+  return new Ballast(fileSystem, { folder, sizeBytes, randomBytes: (count) => environment.randomBytes(count) });
 }
 
 async function readStoreId(fs: FileSystem, folder: string): Promise<string> {
@@ -166,27 +174,30 @@ export async function settleStore(parts: StoreParts & { readonly objects: Folder
 }
 
 /**
- * Opens a store. A missing or damaged database is rebuilt from the files first.
+ * Opens a store. A missing or damaged database is rebuilt from the files first; on a full disk the ballast is given up.
  * @throws STORE_INVALID, STORE_LOCKED (another process rebuilds the database), DISK_FULL, IO.
  */
 export async function openStore(request: OpenStoreRequest): Promise<Store> {
+  const ballast = ballastOf(request);
   try {
-    return await openOnce(request);
+    return await openOnce(request, ballast);
   } catch (error) {
+    const hasMoreRoom = isFallbackError(error, 'DISK_FULL') && (await ballast.release());
     // Damage deep in the database shows only when it is used; it was noted, and the second opening rebuilds.
-    if (!isFallbackError(error, 'STORE_INVALID') || error.cause === undefined) throw error;
-    return await openOnce(request);
+    const isNoted = isFallbackError(error, 'STORE_INVALID') && error.cause !== undefined;
+    if (!hasMoreRoom && !isNoted) throw error;
+    return await openOnce(request, ballast);
   }
 }
 
-async function openOnce(request: OpenStoreRequest): Promise<Store> {
+async function openOnce(request: OpenStoreRequest, ballast: Ballast): Promise<Store> {
   const fs = request.fileSystem ?? nodeFileSystem;
   const storeId = await readStoreId(fs, request.folder);
   const { environment } = request;
   const objects = new FolderObjectStore(fs, request.folder, environment);
   const options = { ...defaultStoreOptions, ...request.options };
   const metadata: MetadataStore = await openMetadata(fs, request, { objects, environment, options });
-  const parts = { objects, metadata, environment, options };
+  const parts = { objects, metadata, environment, options, ballast };
   try {
     await settleStore(parts);
   } catch (error) {

@@ -2,6 +2,7 @@
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import type { PackRanges } from '../format/pack-ranges.ts';
+import type { Ballast } from '../fs/ballast.ts';
 import type { Environment } from './environment.ts';
 import type {
   Lasting,
@@ -22,11 +23,15 @@ export interface StoreOptions {
   readonly leaseLifetimeMs: number;
   /** So many bytes of the disk are left free, for the database and for other programs. */
   readonly reserveFreeBytes: number;
+  /** Size of the file that is given up when the disk is full; 0 for none. */
+  readonly ballastBytes: number;
 }
 
 export const defaultStoreOptions: StoreOptions = {
   leaseLifetimeMs: 120_000,
   reserveFreeBytes: 256 * 1024 * 1024,
+  // Condemning and deleting 70,000 packs writes about 10 MB of records.
+  ballastBytes: 16 * 1024 * 1024,
 };
 
 /** Where a store keeps its things. */
@@ -35,6 +40,7 @@ export interface StoreParts {
   readonly metadata: MetadataStore;
   readonly environment: Environment;
   readonly options: StoreOptions;
+  readonly ballast?: Ballast;
 }
 
 export type RepositoryState = RepositoryRecord & RepositoryCounters;
@@ -47,6 +53,7 @@ export class RepositoryContext {
   readonly objects: ObjectStore;
   readonly environment: Environment;
   readonly options: StoreOptions;
+  readonly ballast: Ballast | undefined;
   readonly #metadata: MetadataStore;
   #present: { packChanges: number; packs: PackSet } | undefined;
 
@@ -56,6 +63,7 @@ export class RepositoryContext {
     this.objects = parts.objects;
     this.environment = parts.environment;
     this.options = parts.options;
+    this.ballast = parts.ballast;
     this.#metadata = parts.metadata;
   }
 

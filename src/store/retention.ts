@@ -243,6 +243,16 @@ export async function applyRetention(
 ): Promise<RetentionReport> {
   const { context } = repository;
   if (request.dryRun === true) return await dryRun(context, request);
+  // Deleting needs room for records first: a full disk must not keep retention from freeing it.
+  await context.ballast?.releaseWhenFull();
+  try {
+    return await apply(context, request);
+  } finally {
+    await context.ballast?.fill();
+  }
+}
+
+async function apply(context: RepositoryContext, request: RetentionRequest): Promise<RetentionReport> {
   const first = await context.write(async (change) => {
     const nowMs = context.environment.nowMs();
     const policy = await policyFor(change, context, request);

@@ -80,7 +80,7 @@ export class SqliteMetadataStore implements MetadataStore {
         connection.close();
       }
     } catch (error) {
-      throw mapSqliteError(mapFsError(error, 'make the database'));
+      throw mapSqliteError(mapFsError(error, 'make the database'), path);
     }
   }
 
@@ -108,7 +108,7 @@ export class SqliteMetadataStore implements MetadataStore {
       return new SqliteMetadataStore(path, reader, writer);
     } catch (error) {
       for (const connection of connections) connection.close();
-      throw mapSqliteError(error);
+      throw mapSqliteError(error, path);
     }
   }
 
@@ -130,7 +130,7 @@ export class SqliteMetadataStore implements MetadataStore {
       } catch (error) {
         this.#reader.rollback();
         noteDamage(this.#path, error);
-        throw mapSqliteError(error);
+        throw mapSqliteError(error, this.#path);
       }
     });
   }
@@ -147,7 +147,7 @@ export class SqliteMetadataStore implements MetadataStore {
       } catch (error) {
         this.#writer.rollback();
         noteDamage(this.#path, error);
-        throw mapSqliteError(error);
+        throw mapSqliteError(error, this.#path);
       }
     });
   }

@@ -10,7 +10,7 @@ import { type CommandBody, flagOption, type Invocation, textOption, valueOption 
 import { maintenanceTasks } from '../maintenance-tasks.ts';
 import { storeFolder } from '../open-repository.ts';
 import { type HostPort, parseDurationMs, parseHostPort, parseSizeBytes, showHostPort } from '../parse-values.ts';
-import { guessHost, noteAddress } from '../server-address.ts';
+import { guessHost, type NotedAddress, noteAddress } from '../server-address.ts';
 import { absolutePath, storeOption } from '../shared-options.ts';
 import { showFingerprint } from '../show.ts';
 import type { World } from '../world.ts';
@@ -102,6 +102,21 @@ function publicPort(invocation: Invocation, transport: ServerTransport, { addres
   return transport.kind === 'behind-proxy' ? 443 : address.port;
 }
 
+/** A disk that is full or read-only must not keep the server from giving back what it holds. */
+async function noteAddressIfPossible(
+  { world, output }: Invocation,
+  folder: string,
+  address: NotedAddress,
+): Promise<void> {
+  try {
+    await noteAddress(world, folder, address);
+  } catch (error) {
+    const isReadOnly = isFallbackError(error, 'IO') && error.details['system'] === 'EROFS';
+    if (!isReadOnly && !isFallbackError(error, 'DISK_FULL')) throw error;
+    output.warn(`The server’s address was not noted for fallback invite (${error.message}) It serves all the same.`);
+  }
+}
+
 async function openStoreHere(invocation: Invocation, folder: string): Promise<Store> {
   const { world, output } = invocation;
   const { createStore } = await import('../../store/open-store.ts');
@@ -135,7 +150,7 @@ async function run(invocation: Invocation): Promise<undefined> {
       // Noted before it says that it has started: whoever waits for that may make a pairing code at once.
       const server = await start(invocation, store, transport, listen, async (listening) => {
         const port = publicPort(invocation, transport, listening);
-        await noteAddress(world, folder, { host, port, certificateSha256: pinnedOf(listening) });
+        await noteAddressIfPossible(invocation, folder, { host, port, certificateSha256: pinnedOf(listening) });
       });
       const certificateSha256 = pinnedOf(server);
       output.note(`fallback: serving ${folder} on ${showHostPort(server.address)}`);
