@@ -24,6 +24,7 @@ import { defaultStoreOptions, RepositoryContext, type StoreOptions, type StorePa
 import { encodeRepositoryDocument } from './repository-document.ts';
 import { SqliteMetadataStore } from './sqlite-metadata-store.ts';
 import { Store } from './store.ts';
+import { WatchedMetadataStore } from './watched-metadata.ts';
 
 export interface OpenStoreRequest {
   readonly folder: string;
@@ -33,6 +34,8 @@ export interface OpenStoreRequest {
   readonly fileSystem?: FileSystem;
   /** Told while the database is rebuilt from the files. */
   readonly onRebuild?: (progress: RebuildProgress) => void;
+  /** Told once the store is open, whenever its database turns out damaged or replaced: only opening it anew helps (STORE_INVALID). */
+  readonly onInvalid?: (error: FallbackError) => void;
 }
 
 const descriptionName = 'store.json';
@@ -204,5 +207,7 @@ async function openOnce(request: OpenStoreRequest, ballast: Ballast): Promise<St
     await metadata.close();
     throw error;
   }
-  return new Store(request.folder, storeId, parts);
+  const { onInvalid } = request;
+  const watched = onInvalid === undefined ? metadata : new WatchedMetadataStore(metadata, onInvalid);
+  return new Store(request.folder, storeId, { ...parts, metadata: watched });
 }

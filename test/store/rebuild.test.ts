@@ -3,6 +3,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { parseEpoch, parseSnapshotNumber } from '../../src/format/ids.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { pinSnapshot } from '../../src/store/retention.ts';
 import { scrubRepository } from '../../src/store/scrub.ts';
 import { fakeKeyDocument, fakePack } from '../support/fake-objects.ts';
@@ -143,6 +144,28 @@ describe('the database is rebuilt from the files', () => {
     await rejectsWith(TestWriter.begin(repository), 'STORE_INVALID');
     await temporary.reopen();
     await pushOnce(await temporary.repository(), 1);
+  });
+
+  test('whoever opened a store is told when its database is replaced or damaged, and not of other errors', async () => {
+    const database = join(temporary.folder, 'metadata.sqlite');
+    for (const harm of ['removed', 'damaged']) {
+      const told: string[] = [];
+      const { folder, environment, options } = temporary;
+      const store = await openStore({ folder, environment, options, onInvalid: ({ code }) => told.push(code) });
+      try {
+        const repository = await store.repository(temporary.paired.id);
+        await rejectsWith(repository.raiseEpoch(parseEpoch(7)), 'CONFLICT');
+        assert.deepEqual(told, []);
+        await temporary.store.close();
+        if (harm === 'removed') await rm(database);
+        else await writeFile(database, new Uint8Array(await readFile(database)).fill(0xff, 100));
+        await rejectsWith(TestWriter.begin(repository), 'STORE_INVALID');
+        assert.ok(told.length > 0 && told.every((code) => code === 'STORE_INVALID'));
+      } finally {
+        await store.close();
+        await temporary.reopen();
+      }
+    }
   });
 
   test('one unreadable repository does not keep the others away', async () => {
