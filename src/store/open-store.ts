@@ -136,6 +136,10 @@ async function settleDocument(context: RepositoryContext): Promise<void> {
       const document = await readDocument(context);
       if (document.serial > state.document.serial) {
         await change.putRepository({ document, lastPack: state.lastPack, settledPack: state.settledPack });
+        // The newest snapshot was being dropped.
+        for (const { number } of await change.snapshots(context.id)) {
+          if (number > (document.head?.number ?? 0)) await change.deleteSnapshot(context.id, number);
+        }
         const lease = await change.lease(context.id);
         if (lease !== undefined && lease.epoch < document.epoch) {
           await change.putLease(context.id, { ...lease, fenced: true });
