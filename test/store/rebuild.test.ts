@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { parseEpoch, parseSnapshotNumber } from '../../src/format/ids.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { pinSnapshot } from '../../src/store/retention.ts';
 import { scrubRepository } from '../../src/store/scrub.ts';
-import { fakeKeyDocument, fakePack } from '../support/fake-objects.ts';
+import { fakeConfiguration, fakeKeyDocument, fakePack, newRepositoryId, sha256Hex } from '../support/fake-objects.ts';
 import { TemporaryStore } from '../support/temporary-store.ts';
 import { pushOnce, TestWriter } from '../support/writer.ts';
 import { rejectsWith } from './repository-conformance.ts';
@@ -176,6 +177,53 @@ describe('the database is rebuilt from the files', () => {
     await loseDatabase();
     assert.deepEqual(await temporary.store.repositoryIds(), [temporary.paired.id]);
     assert.ok((await temporary.store.audit(20)).some((entry) => entry.event === 'repository unreadable'));
+  });
+
+  test('a repository whose document or all of whose records are gone is not paired over: its key document stays', async () => {
+    const { id } = temporary.paired;
+    await pushOnce(await temporary.repository(), 1);
+    const keyDocument = await readFile(path('keys', '00000001'));
+    const request = {
+      repositoryId: id,
+      pushTokenSha256: sha256Hex(randomBytes(32)),
+      readTokenSha256: sha256Hex(randomBytes(32)),
+      configuration: fakeConfiguration(id),
+      keyDocument: fakeKeyDocument(id, 1),
+    };
+    for (const harm of ['damaged', 'gone']) {
+      if (harm === 'damaged') await writeFile(path('repository.json'), '{}');
+      else await rm(path('repository.json'));
+      await loseDatabase();
+      const invite = await temporary.store.createInvite('thief', 60_000);
+      await rejectsWith(temporary.store.redeemInvite(invite, request), 'ALREADY_EXISTS');
+      assert.deepEqual(await readFile(path('keys', '00000001')), keyDocument);
+    }
+  });
+
+  test('what a pairing left that was not finished goes aside, and the pairing is done anew', async () => {
+    const { store, folder } = temporary;
+    const repositoryId = newRepositoryId();
+    const request = {
+      repositoryId,
+      pushTokenSha256: sha256Hex(randomBytes(32)),
+      readTokenSha256: sha256Hex(randomBytes(32)),
+      configuration: fakeConfiguration(repositoryId),
+      keyDocument: fakeKeyDocument(repositoryId, 1),
+    };
+    const other = await store.createInvite('other', 60_000);
+    await store.redeemInvite(other, request);
+    // The files without the records: the commit failed.
+    const lost = join(folder, 'lost');
+    await rename(join(folder, 'repositories', repositoryId), lost);
+    await loseDatabase();
+    await rename(lost, join(folder, 'repositories', repositoryId));
+    const invite = await temporary.store.createInvite('other', 60_000);
+    const stranger = { ...request, pushTokenSha256: sha256Hex(randomBytes(32)) };
+    await rejectsWith(temporary.store.redeemInvite(invite, stranger), 'ALREADY_EXISTS');
+    assert.equal(await temporary.store.redeemInvite(invite, request), repositoryId);
+    const repository = await temporary.store.repository(repositoryId);
+    assert.deepEqual(Buffer.from(await repository.keyDocument(1)), Buffer.from(request.keyDocument));
+    assert.equal((await readdir(join(folder, 'repositories', repositoryId, 'quarantine'))).length, 2);
   });
 
   test('files that were durable before their records are found when the store is opened', async () => {
