@@ -138,6 +138,16 @@ describe('the database is rebuilt from the files', () => {
     assert.equal((await pushOnce(repository, 1)).head?.number, 3);
   });
 
+  test('what a killed rebuild left is removed by the next one', async () => {
+    for (const suffix of ['', '-wal', '-shm'])
+      await writeFile(join(temporary.folder, `metadata.sqlite.new-0123abcd${suffix}`), 'x');
+    await loseDatabase();
+    assert.deepEqual(
+      (await readdir(temporary.folder)).filter((name) => name.includes('.new-')),
+      [],
+    );
+  });
+
   test('a running server whose database is taken away stops writing', async () => {
     const repository = await temporary.repository();
     for (const suffix of ['', '-wal', '-shm'])
