@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FallbackError } from '../errors/fallback-error.ts';
 import { createPrivateFile } from './folder-owner.ts';
 import { mapFsError, systemErrorCode } from './map-fs-error.ts';
+import { isOnReadOnlyFileSystem } from './read-only.ts';
 
 /** Who holds a lock, as it said itself. */
 export interface LockHolder {
@@ -60,15 +61,36 @@ function readHolder(database: DatabaseSync): LockHolder | undefined {
   }
 }
 
-/** One attempt; undefined when another process has it. */
-function tryLock(database: DatabaseSync, purpose: string, nowMs: number): ExclusiveLock | undefined {
+/** Whether SQLite could write nothing because the disk is full, fails, or is mounted read-only: then nobody's note can be written. */
+function cannotWrite(error: unknown, path: string): boolean {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return false;
+  const code = error.errcode & 0xff;
+  // A file that this user may not write is another matter: others may.
+  return code === 10 || code === 13 || (code === 8 && isOnReadOnlyFileSystem(path));
+}
+
+/** Notes the holder and commits it, to be seen by others. Returns false where that cannot be written. */
+function noteHolder(database: DatabaseSync, path: string, purpose: string, nowMs: number): boolean {
   try {
-    // What the holder says of itself must be committed to be seen; then the lock is taken again, to be held.
-    database.exec('BEGIN IMMEDIATE');
     database.exec('CREATE TABLE IF NOT EXISTS holder (process_id INTEGER, host TEXT, purpose TEXT, since_ms INTEGER)');
     database.exec('DELETE FROM holder');
     database.prepare('INSERT INTO holder VALUES (?, ?, ?, ?)').run(process.pid, hostname(), purpose, nowMs);
     database.exec('COMMIT');
+    return true;
+  } catch (error) {
+    if (!cannotWrite(error, path)) throw error;
+    if (database.isTransaction) database.exec('ROLLBACK');
+    return false;
+  }
+}
+
+/** One attempt; undefined when another process has it. */
+function tryLock(database: DatabaseSync, path: string, purpose: string, nowMs: number): ExclusiveLock | undefined {
+  let isNoted: boolean;
+  try {
+    database.exec('BEGIN IMMEDIATE');
+    // The note is for people. What locks is the transaction, which is begun again, to be held.
+    isNoted = noteHolder(database, path, purpose, nowMs);
     database.exec('BEGIN IMMEDIATE');
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK');
@@ -76,7 +98,7 @@ function tryLock(database: DatabaseSync, purpose: string, nowMs: number): Exclus
     throw error;
   }
   const holder = readHolder(database);
-  if (holder?.processId !== process.pid || holder.sinceMs !== nowMs) {
+  if (isNoted && (holder?.processId !== process.pid || holder.sinceMs !== nowMs)) {
     database.exec('ROLLBACK');
     return undefined;
   }
@@ -119,7 +141,7 @@ export async function acquireExclusiveLock(path: string, request: LockRequest): 
   const waitMs = Math.max(request.waitMs ?? 0, 3 * pauseMs);
   try {
     for (let waitedMs = 0; ; waitedMs += pauseMs) {
-      const lock = tryLock(database, request.purpose, request.nowMs());
+      const lock = tryLock(database, path, request.purpose, request.nowMs());
       if (lock !== undefined) return lock;
       if (waitedMs >= waitMs) throw lockedError(readHolder(database), request.nowMs());
       await sleep(pauseMs);

@@ -19,15 +19,18 @@ export async function replaceFile(
   await withFsErrors('replace a file', async () => {
     const file = await fs.createFile(temporary);
     try {
-      await file.append(bytes);
-      await file.sync();
+      try {
+        await file.append(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await fs.rename(temporary, path);
     } catch (error) {
-      await file.close();
-      await fs.unlink(temporary);
+      // A leftover matters less than the error that brought us here.
+      await fs.unlink(temporary).catch(() => undefined);
       throw error;
     }
-    await file.close();
-    await fs.rename(temporary, path);
     await fs.syncFolder(dirname(path));
   });
 }

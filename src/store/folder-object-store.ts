@@ -1,6 +1,6 @@
 // Objects as files below one folder, written as src/fs writes them.
-import { dirname, join } from 'node:path';
-import { ensureFolder } from '../fs/ensure-folder.ts';
+import { dirname, join, resolve } from 'node:path';
+import { makeFolder } from '../fs/ensure-folder.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { withFsErrors } from '../fs/map-fs-error.ts';
 import { beginFile, type FileDraft } from '../fs/publish-file.ts';
@@ -48,12 +48,12 @@ export class FolderObjectStore implements ObjectStore {
   readonly #fs: FileSystem;
   readonly #root: string;
   readonly #environment: Environment;
-  /** Folders known to be there and durable: saves three calls a pack. */
-  readonly #known = new Set<string>();
+  /** Folders that are there and durable, or will be: whoever puts something into one waits until its own name lasts. */
+  readonly #known = new Map<string, Promise<void>>();
 
   constructor(fs: FileSystem, root: string, environment: Environment) {
     this.#fs = fs;
-    this.#root = root;
+    this.#root = resolve(root);
     this.#environment = environment;
   }
 
@@ -66,10 +66,22 @@ export class FolderObjectStore implements ObjectStore {
     await this.#ensure(dirname(path));
   }
 
-  async #ensure(folder: string): Promise<void> {
-    if (this.#known.has(folder)) return;
-    await ensureFolder(this.#fs, folder);
-    this.#known.add(folder);
+  #ensure(folder: string): Promise<void> {
+    const known = this.#known.get(folder);
+    if (known !== undefined) return known;
+    const made = this.#make(folder).catch((error: unknown) => {
+      this.#known.delete(folder);
+      throw error;
+    });
+    this.#known.set(folder, made);
+    return made;
+  }
+
+  /** Once a process for each folder, also when it is there: a process that was killed may have made it and not synced its parent. */
+  async #make(folder: string): Promise<void> {
+    if (folder === this.#root) return;
+    await this.#ensure(dirname(folder));
+    await makeFolder(this.#fs, folder);
   }
 
   async #temporaryFolder(repository: string): Promise<string> {
@@ -131,7 +143,9 @@ export class FolderObjectStore implements ObjectStore {
   }
 
   async settle(key: ObjectKey): Promise<void> {
-    await withFsErrors(`sync ${key}`, () => this.#fs.syncFolder(dirname(this.path(key))));
+    const folder = dirname(this.path(key));
+    await this.#ensure(folder);
+    await withFsErrors(`sync ${key}`, () => this.#fs.syncFolder(folder));
   }
 
   async replace(key: ObjectKey, bytes: Uint8Array, repository: string): Promise<void> {

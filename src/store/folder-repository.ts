@@ -135,6 +135,8 @@ export class FolderRepository implements RepositoryTakeover {
 
   /** @throws CONFLICT unless the epoch is `expected`, or was raised from it already. */
   async raiseEpoch(expected: Epoch): Promise<Epoch> {
+    // A full disk must not keep this server from taking over.
+    await this.context.ballast?.releaseWhenFull();
     return await this.context.write(async (change) => {
       const { document } = await this.context.state(change);
       const raised = parseEpoch(expected + 1);

@@ -32,6 +32,7 @@ async function importSmallObject(change: MetadataWrite, context: RepositoryConte
   const key = smallObjectKey(context.id, kind, number);
   try {
     const file = await readObjectFile(context.objects, key, limits.keyDocumentBytesMax + trailerBytes);
+    await context.objects.settle(key);
     await recordSmallObject(change, context, kind, number, file);
   } catch (error) {
     // It stays where it is; reading it says DAMAGED.
@@ -55,6 +56,11 @@ async function packFromFile(context: RepositoryContext, key: string): Promise<Pa
   return undefined;
 }
 
+/** What is recorded counts as acknowledged: a process that was killed may not have synced the folder of its last files. */
+async function settleFolderOf(context: RepositoryContext, [key]: readonly string[]): Promise<void> {
+  if (key !== undefined) await context.objects.settle(key);
+}
+
 const readsAtOnce = 32;
 
 async function importPacks(change: MetadataWrite, context: RepositoryContext, onPacks: (count: number) => void) {
@@ -62,6 +68,7 @@ async function importPacks(change: MetadataWrite, context: RepositoryContext, on
   for (const folder of await context.objects.list(packsPrefix(context.id))) {
     if (parsePackFolder(folder) === undefined) continue;
     const keys = await context.objects.list(folder);
+    await settleFolderOf(context, keys);
     const newest = new Map<number, PackRecord>();
     for (let at = 0; at < keys.length; at += readsAtOnce) {
       const batch = keys.slice(at, at + readsAtOnce);
@@ -83,7 +90,9 @@ async function importPacks(change: MetadataWrite, context: RepositoryContext, on
 /** Snapshots up to the head; a newer file was never acknowledged, and reconcile judges it. */
 async function importSnapshots(change: MetadataWrite, context: RepositoryContext, headNumber: number) {
   let needed = PackRanges.empty;
-  for (const key of await context.objects.list(snapshotsPrefix(context.id))) {
+  const keys = await context.objects.list(snapshotsPrefix(context.id));
+  await settleFolderOf(context, keys);
+  for (const key of keys) {
     const number = parseSnapshotName(key);
     if (number === undefined || number > headNumber) continue;
     try {

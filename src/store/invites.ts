@@ -4,8 +4,10 @@ import { FallbackError } from '../errors/fallback-error.ts';
 import { parseEpoch, type RepositoryId, type Sha256Hex, sha256FromBytes } from '../format/ids.ts';
 import { limits } from '../format/limits.ts';
 import { type Environment, randomName } from './environment.ts';
+import { readDocument } from './import-repository.ts';
 import type { InviteRecord, MetadataRead, MetadataStore, MetadataWrite } from './metadata-store.ts';
-import { configurationKey, documentKey, keyDocumentKey } from './object-keys.ts';
+import { configurationKey, documentKey, keyDocumentKey, packsPrefix, snapshotsPrefix } from './object-keys.ts';
+import { isDamage } from './read-object.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import { encodeRepositoryDocument, type RepositoryDocument } from './repository-document.ts';
 import { checkSmallObject, publishSmallObject, recordSmallObject } from './small-objects.ts';
@@ -83,6 +85,29 @@ function newDocument(context: RepositoryContext, invite: InviteRecord, request: 
   };
 }
 
+const alreadyExists = (): FallbackError =>
+  new FallbackError('ALREADY_EXISTS', 'The server has a repository with this id already.');
+
+/**
+ * Refuses a folder without records that may be somebody's repository all the same: its document is damaged and the database was
+ * rebuilt, or packs and snapshots have outlived it. What this very pairing left, whose records were not committed, is let pass.
+ */
+async function requireUnused(context: RepositoryContext, request: RedeemRequest): Promise<void> {
+  for (const prefix of [packsPrefix(context.id), snapshotsPrefix(context.id)]) {
+    if ((await context.objects.list(prefix)).length > 0) throw alreadyExists();
+  }
+  if ((await context.objects.stat(documentKey(context.id))) === undefined) return;
+  const document = await readDocument(context).catch((error: unknown) => {
+    if (isDamage(error)) throw alreadyExists();
+    throw error;
+  });
+  if (document.head !== null || !hasTokensOf(document, request)) throw alreadyExists();
+}
+
+function hasTokensOf({ tokens: [push, read] }: RepositoryDocument, request: RedeemRequest): boolean {
+  return push?.sha256 === request.pushTokenSha256 && read?.sha256 === request.readTokenSha256;
+}
+
 /** The document goes last: a crash before it leaves a folder that is no repository, and that the next try clears. */
 async function create(change: MetadataWrite, context: RepositoryContext, invite: InviteRecord, request: RedeemRequest) {
   for (const sha256 of [request.pushTokenSha256, request.readTokenSha256]) {
@@ -90,8 +115,12 @@ async function create(change: MetadataWrite, context: RepositoryContext, invite:
       throw new FallbackError('CONFLICT', 'A token of this pairing is in use already.');
     }
   }
+  await requireUnused(context, request);
   await context.requireFreeSpace(limits.configurationBytesMax + limits.keyDocumentBytesMax);
-  await context.objects.remove([configurationKey(context.id), keyDocumentKey(context.id, firstKeyDocument)]);
+  // Aside, not away: a key document may be the only one that opens something.
+  for (const key of [configurationKey(context.id), keyDocumentKey(context.id, firstKeyDocument)]) {
+    if ((await context.objects.stat(key)) !== undefined) await context.objects.quarantine(key, context.prefix);
+  }
   const configuration = await publishSmallObject(context, 'configuration', 0, request.configuration);
   const keyDocument = await publishSmallObject(context, 'key document', firstKeyDocument, request.keyDocument);
   const document = newDocument(context, invite, request);
@@ -104,8 +133,7 @@ async function create(change: MetadataWrite, context: RepositoryContext, invite:
 /** Whether an existing repository is what this request once made, before a crash took the records of it. */
 async function isOwnWork(change: MetadataWrite, context: RepositoryContext, request: RedeemRequest): Promise<boolean> {
   const { document } = await context.state(change);
-  const [push, read] = document.tokens;
-  if (push?.sha256 !== request.pushTokenSha256 || read?.sha256 !== request.readTokenSha256) return false;
+  if (!hasTokensOf(document, request)) return false;
   const objects = await change.smallObjects(context.id);
   const same = (kind: 'configuration' | 'key document', number: number, bytes: Uint8Array): boolean => {
     const object = objects.find((one) => one.kind === kind && one.number === number);
@@ -141,9 +169,7 @@ export async function redeemInvite(
     checkSmallObject(context, 'configuration', 0, request.configuration);
     checkSmallObject(context, 'key document', firstKeyDocument, request.keyDocument);
     if ((await change.repository(context.id)) === undefined) await create(change, context, invite, request);
-    else if (!(await isOwnWork(change, context, request))) {
-      throw new FallbackError('ALREADY_EXISTS', 'The server has a repository with this id already.');
-    }
+    else if (!(await isOwnWork(change, context, request))) throw alreadyExists();
     await change.putInvite({ ...invite, redeemed: { repositoryId: context.id, requestSha256: requestHash } });
     await change.addAudit({ atMs: nowMs, repositoryId: context.id, event: 'invite redeemed', text: invite.name });
     return context.id;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fromHex } from '../bytes/hex.ts';
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import type { RepositoryId } from '../format/ids.ts';
+import { Ballast } from '../fs/ballast.ts';
 import { ensureFolder } from '../fs/ensure-folder.ts';
 import { acquireExclusiveLock } from '../fs/exclusive-lock.ts';
 import type { FileSystem } from '../fs/file-system.ts';
@@ -24,6 +25,7 @@ import { encodeRepositoryDocument } from './repository-document.ts';
 import { RunningBytes } from './running-bytes.ts';
 import { SqliteMetadataStore } from './sqlite-metadata-store.ts';
 import { Store } from './store.ts';
+import { WatchedMetadataStore } from './watched-metadata.ts';
 
 export interface OpenStoreRequest {
   readonly folder: string;
@@ -33,6 +35,8 @@ export interface OpenStoreRequest {
   readonly fileSystem?: FileSystem;
   /** Told while the database is rebuilt from the files. */
   readonly onRebuild?: (progress: RebuildProgress) => void;
+  /** Told once the store is open, whenever its database turns out damaged or replaced: only opening it anew helps (STORE_INVALID). */
+  readonly onInvalid?: (error: FallbackError) => void;
 }
 
 const descriptionName = 'store.json';
@@ -56,7 +60,14 @@ export async function createStore(request: OpenStoreRequest): Promise<Store> {
     await draft.write(Buffer.from(`${JSON.stringify({ fallbackStore: 1, storeId })}\n`));
     await draft.publish(join(folder, descriptionName));
   }
-  return await openStore(request);
+  const store = await openStore(request);
+  await ballastOf(request).fill();
+  return store;
+}
+
+function ballastOf({ folder, environment, options, fileSystem = nodeFileSystem }: OpenStoreRequest): Ballast {
+  const sizeBytes = options?.ballastBytes ?? defaultStoreOptions.ballastBytes;
+  return new Ballast(fileSystem, { folder, sizeBytes, randomBytes: (count) => environment.randomBytes(count) });
 }
 
 async function readStoreId(fs: FileSystem, folder: string): Promise<string> {
@@ -126,6 +137,10 @@ async function settleDocument(context: RepositoryContext): Promise<void> {
       const document = await readDocument(context);
       if (document.serial > state.document.serial) {
         await change.putRepository({ document, lastPack: state.lastPack, settledPack: state.settledPack });
+        // The newest snapshot was being dropped.
+        for (const { number } of await change.snapshots(context.id)) {
+          if (number > (document.head?.number ?? 0)) await change.deleteSnapshot(context.id, number);
+        }
         const lease = await change.lease(context.id);
         if (lease !== undefined && lease.epoch < document.epoch) {
           await change.putLease(context.id, { ...lease, fenced: true });
@@ -167,20 +182,23 @@ export async function settleStore(parts: StoreParts & { readonly objects: Folder
 }
 
 /**
- * Opens a store. A missing or damaged database is rebuilt from the files first.
+ * Opens a store. A missing or damaged database is rebuilt from the files first; on a full disk the ballast is given up.
  * @throws STORE_INVALID, STORE_LOCKED (another process rebuilds the database), DISK_FULL, IO.
  */
 export async function openStore(request: OpenStoreRequest): Promise<Store> {
+  const ballast = ballastOf(request);
   try {
-    return await openOnce(request);
+    return await openOnce(request, ballast);
   } catch (error) {
+    const hasMoreRoom = isFallbackError(error, 'DISK_FULL') && (await ballast.release());
     // Damage deep in the database shows only when it is used; it was noted, and the second opening rebuilds.
-    if (!isFallbackError(error, 'STORE_INVALID') || error.cause === undefined) throw error;
-    return await openOnce(request);
+    const isNoted = isFallbackError(error, 'STORE_INVALID') && error.cause !== undefined;
+    if (!hasMoreRoom && !isNoted) throw error;
+    return await openOnce(request, ballast);
   }
 }
 
-async function openOnce(request: OpenStoreRequest): Promise<Store> {
+async function openOnce(request: OpenStoreRequest, ballast: Ballast): Promise<Store> {
   const fs = request.fileSystem ?? nodeFileSystem;
   const storeId = await readStoreId(fs, request.folder);
   const { environment } = request;
@@ -188,12 +206,14 @@ async function openOnce(request: OpenStoreRequest): Promise<Store> {
   const options = { ...defaultStoreOptions, ...request.options };
   const running = new RunningBytes();
   const metadata: MetadataStore = await openMetadata(fs, request, { objects, environment, options, running });
-  const parts = { objects, metadata, environment, options, running };
+  const parts = { objects, metadata, environment, options, ballast, running };
   try {
     await settleStore(parts);
   } catch (error) {
     await metadata.close();
     throw error;
   }
-  return new Store(request.folder, storeId, parts);
+  const { onInvalid } = request;
+  const watched = onInvalid === undefined ? metadata : new WatchedMetadataStore(metadata, onInvalid);
+  return new Store(request.folder, storeId, { ...parts, metadata: watched });
 }

@@ -17,6 +17,13 @@ export interface RebuildProgress {
   readonly packs: number;
 }
 
+const newPrefix = `${databaseName}.new-`;
+
+/** What a rebuild that was killed left: nobody else builds one while the caller holds the lock. */
+async function removeUnfinished(fs: FileSystem, folder: string): Promise<void> {
+  for (const { name } of await fs.list(folder)) if (name.startsWith(newPrefix)) await fse.remove(join(folder, name));
+}
+
 /** An old log beside a new database would be played into it: everything of the old one goes aside first. */
 async function moveOldAside(fs: FileSystem, folder: string, mark: string): Promise<void> {
   for (const name of databaseFiles) {
@@ -52,7 +59,8 @@ export async function rebuildMetadata(
   onProgress: (progress: RebuildProgress) => void,
 ): Promise<void> {
   const mark = randomName(parts.environment).slice(0, 8);
-  const path = join(folder, `${databaseName}.new-${mark}`);
+  const path = join(folder, newPrefix + mark);
+  await withFsErrors('remove what an earlier rebuild left', () => removeUnfinished(fs, folder));
   SqliteMetadataStore.create(path);
   try {
     const metadata = await SqliteMetadataStore.open(path);

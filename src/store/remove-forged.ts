@@ -53,7 +53,9 @@ export async function dropKeyDocument(repository: FolderRepository, number: numb
 
 /**
  * Takes the newest snapshot away and makes the one before it the head: for a head that no key opens (SEAL_BROKEN). Machines
- * that accepted it refuse the repository afterwards (TRUST_ROLLBACK), so it is for forged ones only.
+ * that accepted it refuse the repository afterwards (TRUST_ROLLBACK), so it is for forged ones only. Its file goes first: while it is
+ * there, whoever opens the store or takes the lease finds it behind the head, and makes it the head again. A crash in between leaves a
+ * head whose file is lost: the same call again goes on; or the document that names the one before, which opening the store takes over.
  * @param number the newest, named so that it cannot be another one meanwhile.
  * @throws NOT_FOUND, CONFLICT (it is not the newest, or the one before is not there any more), BUSY, IO.
  */
@@ -67,14 +69,12 @@ export async function dropNewestSnapshot(repository: FolderRepository, number: n
     await refuseDuringPush(change, context);
     const lease = await change.lease(context.id);
     if (lease !== undefined) await change.deleteLease(context.id);
-    const snapshot = await change.snapshot(context.id, number);
     const head = await previousHead(change, context, number);
-    if (snapshot !== undefined) await change.putSnapshot(context.id, { ...snapshot, state: 'deleting' });
+    await context.objects.remove([snapshotKey(context.id, number)]);
+    await change.deleteSnapshot(context.id, number);
     await context.changeDocument(change, { head, pins: document.pins.filter((pin) => pin !== number) });
     await note(change, context, 'newest snapshot dropped', String(number));
   });
-  await context.objects.remove([snapshotKey(context.id, number)]);
-  await context.write((change) => change.deleteSnapshot(context.id, number));
 }
 
 async function previousHead(

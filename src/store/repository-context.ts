@@ -2,6 +2,7 @@
 import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import type { PackRanges } from '../format/pack-ranges.ts';
+import type { Ballast } from '../fs/ballast.ts';
 import type { Environment } from './environment.ts';
 import type {
   Lasting,
@@ -24,11 +25,15 @@ export interface StoreOptions {
   readonly leaseLifetimeMs: number;
   /** So many bytes of the disk are left free, for the database and for other programs. */
   readonly reserveFreeBytes: number;
+  /** Size of the file that is given up when the disk is full; 0 for none. */
+  readonly ballastBytes: number;
 }
 
 export const defaultStoreOptions: StoreOptions = {
   leaseLifetimeMs: 120_000,
   reserveFreeBytes: 256 * 1024 * 1024,
+  // Condemning and deleting 70,000 packs writes about 10 MB of records.
+  ballastBytes: 16 * 1024 * 1024,
 };
 
 /** Where a store keeps its things. */
@@ -38,6 +43,7 @@ export interface StoreParts {
   readonly environment: Environment;
   readonly options: StoreOptions;
   readonly running: RunningBytes;
+  readonly ballast?: Ballast;
 }
 
 export type RepositoryState = RepositoryRecord & RepositoryCounters;
@@ -51,6 +57,7 @@ export class RepositoryContext {
   readonly environment: Environment;
   readonly options: StoreOptions;
   readonly running: RunningBytes;
+  readonly ballast: Ballast | undefined;
   readonly #metadata: MetadataStore;
   #replaced: number | undefined;
   #present: { packChanges: number; packs: PackSet } | undefined;
@@ -62,6 +69,7 @@ export class RepositoryContext {
     this.environment = parts.environment;
     this.options = parts.options;
     this.running = parts.running;
+    this.ballast = parts.ballast;
     this.#metadata = parts.metadata;
   }
 

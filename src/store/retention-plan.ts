@@ -47,8 +47,8 @@ export interface RetentionPlan {
   readonly forgottenPacks: PackRanges;
 }
 
-/** One after the other: all their ranges at once would be millions. */
-function unionOf(snapshots: readonly SnapshotRecord[]): PackRanges {
+/** Packs that any of the snapshots names. One after the other: all their ranges at once would be millions. */
+export function unionOf(snapshots: readonly SnapshotRecord[]): PackRanges {
   return snapshots.reduce((union, snapshot) => union.union(snapshot.packs), PackRanges.empty);
 }
 

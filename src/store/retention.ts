@@ -1,6 +1,7 @@
 // Retention carried out. Order, each step durable before the next (FORMAT.md, Write order):
 //   1 condemn: dropped snapshots and packs get a time   2 snapshots whose grace time is over: mark, remove the file, forget
-//   3 packs that no snapshot with a file names and whose grace time is over: mark, remove the files, forget
+//   3 lost packs that no snapshot names any more: forget
+//   4 packs that no snapshot with a file names and whose grace time is over: mark, remove the files, forget
 // Crash anywhere: what is marked is finished by the next run; a snapshot's file never outlives its packs.
 
 import { FallbackError } from '../errors/fallback-error.ts';
@@ -11,7 +12,7 @@ import { isLive } from './leases.ts';
 import type { MetadataRead, MetadataWrite, PackRecord } from './metadata-store.ts';
 import { packKey, snapshotKey } from './object-keys.ts';
 import type { RepositoryContext } from './repository-context.ts';
-import { planRetention, type RetentionPlan } from './retention-plan.ts';
+import { planRetention, type RetentionPlan, unionOf } from './retention-plan.ts';
 import { dayMs, defaultRetentionPolicy, type RetentionPolicy, requireRules } from './retention-policy.ts';
 
 export interface RetentionRequest {
@@ -98,7 +99,6 @@ async function condemn(change: MetadataWrite, context: RepositoryContext, plan: 
   for (const range of plan.condemnedPacks.ranges) {
     await change.condemnPacks(context.id, range, nowMs, Number.MAX_SAFE_INTEGER);
   }
-  for (const number of plan.forgottenPacks.numbers()) await change.deletePack(context.id, number);
   context.forgetPacks();
 }
 
@@ -145,13 +145,27 @@ async function deleteSnapshots(
   return paused;
 }
 
+/** Step 3, decided anew: a snapshot that was pinned since the plan was made goes on telling of its damage, which a push may heal. */
+async function forgetLost(context: RepositoryContext, planned: PackRanges): Promise<RetentionPause | undefined> {
+  if (planned.isEmpty) return undefined;
+  return await context.write(async (change) => {
+    const paused = await pauseForLease(change, context);
+    if (paused !== undefined) return paused;
+    const lost = await change.packNumbers(context.id, 'lost');
+    const named = unionOf(await change.snapshots(context.id));
+    for (const number of planned.intersect(lost).minus(named).numbers()) await change.deletePack(context.id, number);
+    context.forgetPacks();
+    return undefined;
+  });
+}
+
 /** Records of the range that are marked: their files may be there, or gone already. */
 async function markedIn(change: MetadataWrite, context: RepositoryContext, { first, last }: PackRange) {
   const records = await change.packs(context.id, first, last - first + 1);
   return records.filter(({ number, state }) => number <= last && state === 'deleting');
 }
 
-/** Step 3 for some packs; those that are no longer due are left alone. */
+/** Step 4 for some packs; those that are no longer due are left alone. */
 async function deletePacks(context: RepositoryContext, packs: PackRanges): Promise<RetentionPause | undefined> {
   let marked = PackRanges.empty;
   return await step(
@@ -202,6 +216,8 @@ async function deleteDue(context: RepositoryContext, plan: RetentionPlan, policy
     const paused = await deleteSnapshots(context, batch, policy, snapshots);
     if (paused !== undefined) return done(paused);
   }
+  const paused = await forgetLost(context, plan.forgottenPacks);
+  if (paused !== undefined) return done(paused);
   for (const batch of batches(plan.duePacks.numbers(), packsPerStep)) {
     const paused = await deletePacks(context, PackRanges.fromNumbers(batch));
     if (paused !== undefined) return done(paused);
@@ -243,6 +259,16 @@ export async function applyRetention(
 ): Promise<RetentionReport> {
   const { context } = repository;
   if (request.dryRun === true) return await dryRun(context, request);
+  // Deleting needs room for records first: a full disk must not keep retention from freeing it.
+  await context.ballast?.releaseWhenFull();
+  try {
+    return await apply(context, request);
+  } finally {
+    await context.ballast?.fill();
+  }
+}
+
+async function apply(context: RepositoryContext, request: RetentionRequest): Promise<RetentionReport> {
   const first = await context.write(async (change) => {
     const nowMs = context.environment.nowMs();
     const policy = await policyFor(change, context, request);

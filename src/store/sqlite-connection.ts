@@ -1,6 +1,10 @@
 // One connection to metadata.sqlite: prepared statements, typed columns, SQLite's errors in our words.
+import { existsSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { FallbackError } from '../errors/fallback-error.ts';
+import { isOnReadOnlyFileSystem } from '../fs/read-only.ts';
 
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
@@ -34,8 +38,29 @@ export function isCorrupt(error: unknown): boolean {
   return code === primaryCodes.corrupt || code === primaryCodes.notDatabase;
 }
 
-/** A FallbackError for SQLite's error: DISK_FULL, IO, STORE_INVALID, STORE_LOCKED; anything else as it is. */
-export function mapSqliteError(error: unknown): unknown {
+/** SQLITE_IOERR_SHMSIZE: the index of the log, a file beside the database, found no room; SQLite has no "full" for it. */
+const noRoomForShared = 4874;
+/** The least that SQLite asks for at a time: that index. */
+const stepBytes = 32 * 1024;
+
+function isFull(error: unknown, path: string): boolean {
+  const code = sqliteCode(error);
+  if (code === primaryCodes.full) return true;
+  if (error instanceof Error && 'errcode' in error && error.errcode === noRoomForShared) return true;
+  if (code !== primaryCodes.io && code !== primaryCodes.cannotOpen) return false;
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    return bavail * bsize < stepBytes;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A FallbackError for SQLite's error: DISK_FULL, IO, STORE_INVALID, STORE_LOCKED; anything else as it is.
+ * @param path of the database.
+ */
+export function mapSqliteError(error: unknown, path: string): unknown {
   const code = sqliteCode(error);
   if (code === undefined) return error;
   if (isBusy(error)) {
@@ -47,10 +72,21 @@ export function mapSqliteError(error: unknown): unknown {
       hint: 'Start `fallback serve` again: the database is rebuilt from the files.',
     });
   }
-  if (code === primaryCodes.full) {
+  if (isFull(error, path)) {
     return new FallbackError('DISK_FULL', 'The disk of the store’s folder is full.', { cause: error });
   }
   return new FallbackError('IO', 'The store’s database could not be read or written.', { cause: error });
+}
+
+/**
+ * A database that was closed cleanly has no log, and where none can be made SQLite opens it only when told that nobody changes it: on a
+ * file system mounted read-only nobody does.
+ */
+function addressOf(path: string): string | URL {
+  if (!isOnReadOnlyFileSystem(path) || existsSync(`${path}-wal`)) return path;
+  const address = pathToFileURL(path);
+  address.searchParams.set('immutable', '1');
+  return address;
 }
 
 /** A connection with its prepared statements. */
@@ -60,9 +96,14 @@ export class SqliteConnection {
   #isSynced = true;
 
   constructor(path: string) {
-    this.#database = new DatabaseSync(path, { timeout: 0 });
+    this.#database = new DatabaseSync(addressOf(path), { timeout: 0 });
     // FULL: in WAL mode it syncs the log at every commit, so that what was acknowledged survives a power cut.
-    this.#database.exec('PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA foreign_keys = OFF');
+    try {
+      this.#database.exec('PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA foreign_keys = OFF');
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
   }
 
   /**

@@ -100,7 +100,7 @@ export class SqliteMetadataStore implements MetadataStore {
         connection.close();
       }
     } catch (error) {
-      throw mapSqliteError(mapFsError(error, 'make the database'));
+      throw mapSqliteError(mapFsError(error, 'make the database'), path);
     }
   }
 
@@ -127,7 +127,7 @@ export class SqliteMetadataStore implements MetadataStore {
       return new SqliteMetadataStore(path, reader, writer);
     } catch (error) {
       for (const connection of connections) connection.close();
-      throw mapSqliteError(error);
+      throw mapSqliteError(error, path);
     }
   }
 
@@ -149,7 +149,7 @@ export class SqliteMetadataStore implements MetadataStore {
       } catch (error) {
         this.#reader.rollback();
         noteDamage(this.#path, error);
-        throw mapSqliteError(error);
+        throw mapSqliteError(error, this.#path);
       }
     });
   }
@@ -166,7 +166,7 @@ export class SqliteMetadataStore implements MetadataStore {
       } catch (error) {
         this.#writer.rollback();
         noteDamage(this.#path, error);
-        throw mapSqliteError(error);
+        throw mapSqliteError(error, this.#path);
       }
     });
   }

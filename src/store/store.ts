@@ -130,6 +130,8 @@ export class Store {
       throw new FallbackError('CONFIG_INVALID', 'The quota is not a whole number of bytes.');
     }
     const retention = settings.retention === undefined ? null : parseRetentionPolicy(settings.retention);
+    // A stricter policy is how a full disk is freed.
+    await context.ballast?.releaseWhenFull();
     await context.write((change) => context.changeDocument(change, { quotaBytes: quotaBytes ?? null, retention }));
   }
 
@@ -149,7 +151,14 @@ export class Store {
    */
   async lock(name: 'serve' | 'maintenance', purpose: string, waitMs = 0): Promise<ExclusiveLock> {
     const nowMs = (): number => this.#parts.environment.nowMs();
-    return await acquireExclusiveLock(join(this.folder, `${name}.lock`), { purpose, nowMs, waitMs });
+    const acquire = (): Promise<ExclusiveLock> =>
+      acquireExclusiveLock(join(this.folder, `${name}.lock`), { purpose, nowMs, waitMs });
+    try {
+      return await acquire();
+    } catch (error) {
+      if (!isFallbackError(error, 'DISK_FULL') || !(await this.#parts.ballast?.release())) throw error;
+      return await acquire();
+    }
   }
 
   /** Ends the records' connections; what runs is finished first. */

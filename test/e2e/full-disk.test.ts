@@ -1,10 +1,11 @@
 // Full disks, on small tmpfs mounts: the server's, and the client's.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runCommand, tryCommand } from '../../bench/command.ts';
+import { runCommand, startServe, tryCommand } from '../../bench/command.ts';
+import { withSmallDisk } from '../support/small-disk.ts';
 import { inTemporaryFolder } from '../support/temporary-folder.ts';
 import { nightArchives, restoreArchives, sameArchives, withStory, writeArchives } from './story.ts';
 
@@ -77,6 +78,49 @@ test('the client’s disk is too small for a restore: nothing is left there', as
         assert.match(failed.stderr, /DISK_FULL/);
         assert.deepEqual(await readdir(small), []);
       });
+    },
+  );
+});
+
+test('the server’s disk is full to the last page: it starts, gives back, and retention runs; so does a restore from the folder', async (context) => {
+  await withSmallDisk(
+    120,
+    (why) => context.skip(why),
+    async (disk) => {
+      await withStory(
+        async (story) => {
+          const folder = join(story.folder, 'archives');
+          const archives = nightArchives(1, 2);
+          await writeArchives(folder, archives);
+          await runCommand(['push', folder, '--state', story.state]);
+          const again = async (): Promise<void> => {
+            story.server = await startServe(story.store, ['--reserve', '1MB'], story.port);
+            assert.ok(sameArchives(archives, await restoreArchives(story, 'latest', join(story.folder, 'restored'))));
+          };
+          const fromFolder = async (): Promise<void> => {
+            const to = join(story.folder, 'from-folder');
+            const key = ['--dir', story.store, '--passphrase-file', story.passphrase];
+            await runCommand(['restore', 'latest', 'app', '--to', to, ...key]);
+            await rm(to, { recursive: true });
+          };
+          // Killed, it leaves the files that the database needs to be open; stopped, it does not.
+          await story.server.kill();
+          disk.fillUp();
+          await again();
+          disk.fillUp();
+          await fromFolder();
+          await story.server.stop();
+          disk.fillUp();
+          await fromFolder();
+          await runCommand(['retention', '--dir', story.store]);
+          await again();
+          await story.server.stop();
+          disk.mountReadOnly();
+          await fromFolder();
+          await again();
+        },
+        join(disk.folder, 'store'),
+      );
     },
   );
 });

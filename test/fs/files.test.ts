@@ -114,6 +114,21 @@ describe('publish', () => {
 });
 
 describe('small operations', () => {
+  test('a replacement that fails leaves the old contents, and no temporary file', async () => {
+    await mkdir(at('folder'));
+    await assert.rejects(replaceFile(fs, at('folder'), Buffer.from('one'), folder, '01'), withCode('IO'));
+    await writeFile(at('document'), 'old');
+    for (const call of ['append', 'sync'] as const) {
+      const broken = failing(call, 'ENOSPC');
+      await assert.rejects(
+        replaceFile(broken, at('document'), Buffer.from('new'), folder, '02'),
+        withCode('DISK_FULL'),
+      );
+    }
+    assert.deepEqual((await readdir(folder)).sort(), ['document', 'folder']);
+    assert.equal(await readFile(at('document'), 'utf8'), 'old');
+  });
+
   test('replace, remove, move aside, read with limits', async () => {
     await replaceFile(fs, at('document'), Buffer.from('one'), folder, '01');
     await replaceFile(fs, at('document'), Buffer.from('two'), folder, '02');

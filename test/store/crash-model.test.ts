@@ -1,6 +1,8 @@
 // Power cuts in a model of POSIX durability: at every single change of the file system, in every state it may leave behind.
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Epoch, parseEpoch, parseSnapshotNumber } from '../../src/format/ids.ts';
 import { FolderObjectStore } from '../../src/store/folder-object-store.ts';
 import { FolderRepository } from '../../src/store/folder-repository.ts';
@@ -142,7 +144,57 @@ async function cutAt(cut: number, leftOut: readonly LeftOut[], statesMax: number
   return fs.changes;
 }
 
+/** `packs/` takes its time to be synced: whoever comes meanwhile finds what was made in it. */
+class SlowPacksFolder extends CrashFileSystem {
+  override async syncFolder(path: string): Promise<void> {
+    if (path.endsWith('/packs')) for (let turns = 0; turns < 50; turns++) await nextTurn();
+    await super.syncFolder(path);
+  }
+}
+
+const repositoryPrefix = 'repositories/0123/';
+const keyOf = (number: number): string => `${repositoryPrefix}packs/000000000/00000000000${number}.pack`;
+
+/** Publishes a file, and holds every disk that a power cut at the moment of its acknowledgement may leave against it. */
+async function publishAndCut(fs: CrashFileSystem, store: FolderObjectStore, number: number): Promise<void> {
+  const draft = await store.begin(repositoryPrefix);
+  await draft.write(Buffer.from(`pack ${number}`));
+  await draft.publish(keyOf(number));
+  for (const disk of fs.afterCut(256, Math.random)) {
+    const file = await new FolderObjectStore(disk, '/', new TestEnvironment()).readStart(keyOf(number), 100);
+    assert.equal(Buffer.from(file).toString(), `pack ${number}`);
+  }
+}
+
 describe('power cuts', () => {
+  test('several files at once into a folder that is new: none is acknowledged before the folder lasts', async () => {
+    const fs = new SlowPacksFolder();
+    const store = new FolderObjectStore(fs, '/', new TestEnvironment());
+    const first = publishAndCut(fs, store, 1);
+    while ((await fs.facts(dirname(`/${keyOf(1)}`))) === undefined) await nextTurn();
+    await Promise.all([first, publishAndCut(fs, store, 2), publishAndCut(fs, store, 3)]);
+  });
+
+  test('a killed process left folders that nobody synced: whoever uses them next makes them last', async () => {
+    const fs = new CrashFileSystem();
+    const folders = ['repositories', '0123', 'packs', '000000000'];
+    for (let depth = 1; depth <= folders.length; depth++)
+      await fs.createFolder(`/${folders.slice(0, depth).join('/')}`);
+    await publishAndCut(fs, new FolderObjectStore(fs, '/', new TestEnvironment()), 1);
+  });
+
+  test('a killed process left a whole file in such a folder: settled, it lasts', async () => {
+    const fs = new CrashFileSystem();
+    const folders = ['repositories', '0123', 'packs', '000000000'];
+    for (let depth = 1; depth <= folders.length; depth++)
+      await fs.createFolder(`/${folders.slice(0, depth).join('/')}`);
+    const file = await fs.createFile(`/${keyOf(1)}`);
+    await file.append(Buffer.from('pack 1'));
+    await file.sync();
+    await new FolderObjectStore(fs, '/', new TestEnvironment()).settle(keyOf(1));
+    for (const disk of fs.afterCut(256, Math.random)) assert.ok(await disk.facts(`/${keyOf(1)}`));
+  });
+
   test('at every change of pairing, pushes, takeover and retention: nothing acknowledged is lost, all goes on', async () => {
     const total = await cutAt(Number.POSITIVE_INFINITY, [], 1);
     assert.ok(total > 100, `${total} changes`);

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { parseEpoch, parseSnapshotNumber } from '../../src/format/ids.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { pinSnapshot } from '../../src/store/retention.ts';
 import { scrubRepository } from '../../src/store/scrub.ts';
-import { fakeKeyDocument, fakePack } from '../support/fake-objects.ts';
+import { fakeConfiguration, fakeKeyDocument, fakePack, newRepositoryId, sha256Hex } from '../support/fake-objects.ts';
 import { TemporaryStore } from '../support/temporary-store.ts';
 import { pushOnce, TestWriter } from '../support/writer.ts';
 import { rejectsWith } from './repository-conformance.ts';
@@ -136,6 +138,16 @@ describe('the database is rebuilt from the files', () => {
     assert.equal((await pushOnce(repository, 1)).head?.number, 3);
   });
 
+  test('what a killed rebuild left is removed by the next one', async () => {
+    for (const suffix of ['', '-wal', '-shm'])
+      await writeFile(join(temporary.folder, `metadata.sqlite.new-0123abcd${suffix}`), 'x');
+    await loseDatabase();
+    assert.deepEqual(
+      (await readdir(temporary.folder)).filter((name) => name.includes('.new-')),
+      [],
+    );
+  });
+
   test('a running server whose database is taken away stops writing', async () => {
     const repository = await temporary.repository();
     for (const suffix of ['', '-wal', '-shm'])
@@ -143,6 +155,28 @@ describe('the database is rebuilt from the files', () => {
     await rejectsWith(TestWriter.begin(repository), 'STORE_INVALID');
     await temporary.reopen();
     await pushOnce(await temporary.repository(), 1);
+  });
+
+  test('whoever opened a store is told when its database is replaced or damaged, and not of other errors', async () => {
+    const database = join(temporary.folder, 'metadata.sqlite');
+    for (const harm of ['removed', 'damaged']) {
+      const told: string[] = [];
+      const { folder, environment, options } = temporary;
+      const store = await openStore({ folder, environment, options, onInvalid: ({ code }) => told.push(code) });
+      try {
+        const repository = await store.repository(temporary.paired.id);
+        await rejectsWith(repository.raiseEpoch(parseEpoch(7)), 'CONFLICT');
+        assert.deepEqual(told, []);
+        await temporary.store.close();
+        if (harm === 'removed') await rm(database);
+        else await writeFile(database, new Uint8Array(await readFile(database)).fill(0xff, 100));
+        await rejectsWith(TestWriter.begin(repository), 'STORE_INVALID');
+        assert.ok(told.length > 0 && told.every((code) => code === 'STORE_INVALID'));
+      } finally {
+        await store.close();
+        await temporary.reopen();
+      }
+    }
   });
 
   test('one unreadable repository does not keep the others away', async () => {
@@ -153,6 +187,53 @@ describe('the database is rebuilt from the files', () => {
     await loseDatabase();
     assert.deepEqual(await temporary.store.repositoryIds(), [temporary.paired.id]);
     assert.ok((await temporary.store.audit(20)).some((entry) => entry.event === 'repository unreadable'));
+  });
+
+  test('a repository whose document or all of whose records are gone is not paired over: its key document stays', async () => {
+    const { id } = temporary.paired;
+    await pushOnce(await temporary.repository(), 1);
+    const keyDocument = await readFile(path('keys', '00000001'));
+    const request = {
+      repositoryId: id,
+      pushTokenSha256: sha256Hex(randomBytes(32)),
+      readTokenSha256: sha256Hex(randomBytes(32)),
+      configuration: fakeConfiguration(id),
+      keyDocument: fakeKeyDocument(id, 1),
+    };
+    for (const harm of ['damaged', 'gone']) {
+      if (harm === 'damaged') await writeFile(path('repository.json'), '{}');
+      else await rm(path('repository.json'));
+      await loseDatabase();
+      const invite = await temporary.store.createInvite('thief', 60_000);
+      await rejectsWith(temporary.store.redeemInvite(invite, request), 'ALREADY_EXISTS');
+      assert.deepEqual(await readFile(path('keys', '00000001')), keyDocument);
+    }
+  });
+
+  test('what a pairing left that was not finished goes aside, and the pairing is done anew', async () => {
+    const { store, folder } = temporary;
+    const repositoryId = newRepositoryId();
+    const request = {
+      repositoryId,
+      pushTokenSha256: sha256Hex(randomBytes(32)),
+      readTokenSha256: sha256Hex(randomBytes(32)),
+      configuration: fakeConfiguration(repositoryId),
+      keyDocument: fakeKeyDocument(repositoryId, 1),
+    };
+    const other = await store.createInvite('other', 60_000);
+    await store.redeemInvite(other, request);
+    // The files without the records: the commit failed.
+    const lost = join(folder, 'lost');
+    await rename(join(folder, 'repositories', repositoryId), lost);
+    await loseDatabase();
+    await rename(lost, join(folder, 'repositories', repositoryId));
+    const invite = await temporary.store.createInvite('other', 60_000);
+    const stranger = { ...request, pushTokenSha256: sha256Hex(randomBytes(32)) };
+    await rejectsWith(temporary.store.redeemInvite(invite, stranger), 'ALREADY_EXISTS');
+    assert.equal(await temporary.store.redeemInvite(invite, request), repositoryId);
+    const repository = await temporary.store.repository(repositoryId);
+    assert.deepEqual(Buffer.from(await repository.keyDocument(1)), Buffer.from(request.keyDocument));
+    assert.equal((await readdir(join(folder, 'repositories', repositoryId, 'quarantine'))).length, 2);
   });
 
   test('files that were durable before their records are found when the store is opened', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { parseSnapshotNumber } from '../../src/format/ids.ts';
@@ -8,6 +8,7 @@ import { applyRetention, pinSnapshot, undeleteSnapshot, unpinSnapshot } from '..
 import { dayMs, type RetentionPolicy } from '../../src/store/retention-policy.ts';
 import { scrubRepository } from '../../src/store/scrub.ts';
 import { diskBytes } from '../../src/store/stored-object.ts';
+import { fakePack } from '../support/fake-objects.ts';
 import { TemporaryStore } from '../support/temporary-store.ts';
 import { pushOnce, TestWriter } from '../support/writer.ts';
 import { packOf, snapshotOf } from './metadata-conformance.ts';
@@ -285,5 +286,48 @@ describe('retention', () => {
     assert.ok((await repository.snapshot(parseSnapshotNumber(second))).byteLength > 0);
     assert.deepEqual((await scrubRepository(repository)).damage, []);
     assert.ok((await repository.snapshots()).every(({ packsDamaged }) => packsDamaged.isEmpty));
+  });
+
+  test('a lost pack is forgotten after the snapshots that name it, not before a push makes the run pause', async () => {
+    await pushNights(8);
+    await rm(join(temporary.folder, 'repositories', temporary.paired.id, 'packs', '000000000', '000000000002.pack'));
+    const repository = await temporary.repository();
+    await scrubRepository(repository);
+    await applyRetention(repository);
+    await pushNights(6);
+    const { context } = repository;
+    const write = context.write.bind(context);
+    let writes = 0;
+    let writer: TestWriter | undefined;
+    // The first change plans, the second marks snapshots.
+    const writeOrPush = async (...args: Parameters<typeof write>): Promise<unknown> => {
+      if (++writes === 2) writer = await TestWriter.begin(repository);
+      return await write(...args);
+    };
+    Object.assign(context, { write: writeOrPush });
+    const report = await applyRetention(repository);
+    Reflect.deleteProperty(context, 'write');
+    assert.equal(report.paused?.reason, 'push');
+    assert.equal(report.forgottenPacks.toText(), '2');
+    await pinSnapshot(repository, 2);
+    const pinned = (await repository.snapshots()).find(({ number }) => number === 2);
+    assert.equal(pinned?.packsDamaged.toText(), '2');
+    await writer?.put(fakePack(repository.repositoryId, 2, { revision: (await repository.status()).healRevision }));
+    await writer?.end();
+    assert.ok((await repository.status()).lost.isEmpty);
+    assert.ok((await repository.snapshots()).every(({ packsDamaged }) => packsDamaged.isEmpty));
+  });
+
+  test('a lost pack that no snapshot names any more is forgotten', async () => {
+    await pushNights(8);
+    await rm(join(temporary.folder, 'repositories', temporary.paired.id, 'packs', '000000000', '000000000002.pack'));
+    const repository = await temporary.repository();
+    await scrubRepository(repository);
+    await applyRetention(repository);
+    assert.equal((await repository.status()).lost.toText(), '2');
+    await pushNights(6);
+    const report = await applyRetention(repository);
+    assert.deepEqual([report.paused, report.forgottenPacks.toText()], [undefined, '2']);
+    assert.ok((await repository.status()).lost.isEmpty);
   });
 });

@@ -76,8 +76,9 @@ export class TemporaryStore {
   static async create(options: Partial<StoreOptions> = {}, parent = tmpdir()): Promise<TemporaryStore> {
     const folder = await mkdtemp(join(parent, 'fallback-store-'));
     const environment = new TestEnvironment();
-    const store = await createStore({ folder, environment, options });
-    return new TemporaryStore(folder, environment, options, store, await pair(store));
+    const settings = { ballastBytes: 0, ...options };
+    const store = await createStore({ folder, environment, options: settings });
+    return new TemporaryStore(folder, environment, settings, store, await pair(store));
   }
 
   /** The folder opened once more, as another process would. */

@@ -3,20 +3,22 @@ import { toHex } from '../../bytes/hex.ts';
 import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import { withFsErrors } from '../../fs/map-fs-error.ts';
 import type { MaintenanceTask } from '../../server/maintenance.ts';
-import type { LogLine } from '../../server/request-log.ts';
+import { describeError, formatEvent, type LogLine } from '../../server/request-log.ts';
 import type { ListeningServer, RunningServer, ServerTransport } from '../../server/start-server.ts';
 import type { Store } from '../../store/store.ts';
 import { type CommandBody, flagOption, type Invocation, textOption, valueOption } from '../command-spec.ts';
 import { maintenanceTasks } from '../maintenance-tasks.ts';
 import { storeFolder } from '../open-repository.ts';
 import { type HostPort, parseDurationMs, parseHostPort, parseSizeBytes, showHostPort } from '../parse-values.ts';
-import { guessHost, noteAddress } from '../server-address.ts';
+import { guessHost, type NotedAddress, noteAddress } from '../server-address.ts';
 import { absolutePath, storeOption } from '../shared-options.ts';
 import { showFingerprint } from '../show.ts';
 import type { World } from '../world.ts';
 
 const portDefault = 7443;
 const day = 24 * 3_600_000;
+/** With a store that takes nothing any more there is nothing to finish, but answers that are under way. */
+const invalidGraceMs = 1_000;
 
 const listenOption = valueOption('--listen <host:port>', 'where to listen', parseHostPort(portDefault), {
   absent: 'all addresses, port 7443',
@@ -102,7 +104,42 @@ function publicPort(invocation: Invocation, transport: ServerTransport, { addres
   return transport.kind === 'behind-proxy' ? 443 : address.port;
 }
 
-async function openStoreHere(invocation: Invocation, folder: string): Promise<Store> {
+/** A disk that is full or read-only must not keep the server from giving back what it holds. */
+async function noteAddressIfPossible(
+  { world, output }: Invocation,
+  folder: string,
+  address: NotedAddress,
+): Promise<void> {
+  try {
+    await noteAddress(world, folder, address);
+  } catch (error) {
+    const isReadOnly = isFallbackError(error, 'IO') && error.details['system'] === 'EROFS';
+    if (!isReadOnly && !isFallbackError(error, 'DISK_FULL')) throw error;
+    output.warn(`The server’s address was not noted for fallback invite (${error.message}) It serves all the same.`);
+  }
+}
+
+/** Rejects, with its reason, when the store can be used no more: whoever started the server starts it again, and it is opened anew. */
+class StoreWatch {
+  readonly invalid: Promise<never>;
+  #reject: (error: FallbackError) => void = () => undefined;
+
+  constructor() {
+    this.invalid = new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+    // It may come before anybody waits for it.
+    this.invalid.catch(() => undefined);
+  }
+
+  readonly onInvalid = (error: FallbackError): void => this.#reject(error);
+}
+
+async function openStoreHere(
+  invocation: Invocation,
+  folder: string,
+  onInvalid: (error: FallbackError) => void,
+): Promise<Store> {
   const { world, output } = invocation;
   const { createStore } = await import('../../store/open-store.ts');
   const reserve = invocation.get(reserveOption);
@@ -111,6 +148,7 @@ async function openStoreHere(invocation: Invocation, folder: string): Promise<St
     environment: world,
     fileSystem: world.fs,
     options: reserve === undefined ? {} : { reserveFreeBytes: reserve },
+    onInvalid,
     onRebuild: ({ packs }) => output.note(`fallback: rebuilding the store’s records: ${packs} packs so far`),
   });
 }
@@ -125,7 +163,8 @@ async function run(invocation: Invocation): Promise<undefined> {
       hint: 'Add --public HOST[:PORT], as main servers reach the proxy.',
     });
   }
-  const store = await openStoreHere(invocation, folder);
+  const watch = new StoreWatch();
+  const store = await openStoreHere(invocation, folder, watch.onInvalid);
   try {
     const lock = await store.lock('serve', 'fallback serve');
     try {
@@ -135,7 +174,7 @@ async function run(invocation: Invocation): Promise<undefined> {
       // Noted before it says that it has started: whoever waits for that may make a pairing code at once.
       const server = await start(invocation, store, transport, listen, async (listening) => {
         const port = publicPort(invocation, transport, listening);
-        await noteAddress(world, folder, { host, port, certificateSha256: pinnedOf(listening) });
+        await noteAddressIfPossible(invocation, folder, { host, port, certificateSha256: pinnedOf(listening) });
       });
       const certificateSha256 = pinnedOf(server);
       output.note(`fallback: serving ${folder} on ${showHostPort(server.address)}`);
@@ -146,7 +185,14 @@ async function run(invocation: Invocation): Promise<undefined> {
         output.note('fallback: pairing codes need to know this machine’s name: fallback invite --address HOST[:PORT]');
       }
       const { stopOnSignals } = await import('../../server/stop-on-signals.ts');
-      await stopOnSignals(server, world.signals);
+      try {
+        await Promise.race([stopOnSignals(server, world.signals), watch.invalid]);
+      } catch (error) {
+        const log = logLines(world, false);
+        log(formatEvent(world.nowMs(), 'error', { error: describeError(error), stopping: true }));
+        await server.stop(invalidGraceMs);
+        throw error;
+      }
     } finally {
       lock.release();
     }
