@@ -121,13 +121,26 @@ export async function openPack(context: RepositoryContext, number: number): Prom
   }
 }
 
+/** A header that was damaged on the disk would have a reader lose its place in the list of all directories. */
+function isPrefixOf(context: RepositoryContext, record: PackRecord, prefix: Uint8Array): boolean {
+  try {
+    const { repositoryId, number, directoryBytes } = decodePackHeader(prefix);
+    const prefixBytes = packHeaderBytes + directoryBytes;
+    return repositoryId === context.id && number === record.number && prefixBytes === record.prefixBytes;
+  } catch (error) {
+    if (isFallbackError(error)) return false;
+    throw error;
+  }
+}
+
 async function readPrefix(context: RepositoryContext, record: PackRecord): Promise<Uint8Array | undefined> {
   try {
     const start = await fromFile(context, record, (key) => context.objects.readStart(key, record.prefixBytes));
-    if (start.byteLength === record.prefixBytes) return start;
+    if (start.byteLength === record.prefixBytes) return isPrefixOf(context, record, start) ? start : undefined;
     const pack = await openRecorded(context, record);
     try {
-      return await pack.read({ start: 0, end: record.prefixBytes });
+      const prefix = await pack.read({ start: 0, end: record.prefixBytes });
+      return isPrefixOf(context, record, prefix) ? prefix : undefined;
     } finally {
       await pack.close();
     }

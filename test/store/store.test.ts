@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -218,6 +218,28 @@ describe('a store', () => {
     }
     assert.equal((await readers[0]?.next())?.done, true);
     assert.equal(running.readAhead, 0);
+  });
+
+  test('a header that was damaged on the disk is left out of the list of directories: all others are told', async () => {
+    const repository = await temporary.repository();
+    const writer = await TestWriter.begin(repository);
+    const packs = [await writer.putNew(), await writer.putNew(), await writer.putNew()];
+    const list = async (): Promise<string[]> => {
+      const all: string[] = [];
+      for await (const directory of repository.directories(1)) all.push(Buffer.from(directory).toString('hex'));
+      return all;
+    };
+    const told = packs.map(({ prefix }) => Buffer.from(prefix).toString('hex'));
+    assert.deepEqual(await list(), told);
+    const path = join(temporary.folder, 'repositories', temporary.paired.id, 'packs', '000000000', '000000000002.pack');
+    const whole = await readFile(path);
+    // Magic, number, repository, and the directory's length.
+    for (const at of [0, 10, 24, 33]) {
+      const damaged = Buffer.from(whole);
+      damaged[at] = (damaged[at] ?? 0) ^ 1;
+      await writeFile(path, damaged);
+      assert.deepEqual(await list(), [told[0], told[2]], `${at}`);
+    }
   });
 
   test('a quota and a full disk refuse packs and snapshots, and say which', async () => {
