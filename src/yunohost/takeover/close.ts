@@ -337,11 +337,15 @@ async function removeBrought({ host, journal }: CloseRequest, produced: SavedSta
   const saved = new Set(produced.archives.flatMap(({ apps }) => apps.map(({ id }) => id)));
   const given = new Set(journal.fact<string[]>('discarded') ?? []);
   const brought = journal.fact<string[]>('brought') ?? [];
+  // By the archives that were proved, not by the setting of today.
+  const isDataSaved = (id: string): boolean =>
+    !keptData(journal).some(({ app }) => app === id) &&
+    !produced.archives.some(({ apps }) => apps.some((app) => app.id === id && app.isDataLeftOut));
   const remove = async (id: string): Promise<void> => {
     if (journal.isEnded(`close:remove:${id}`)) return;
     await holdIntake(host, journal);
     await journal.step(`close:remove:${id}`, async () => {
-      await removeApp(host, id);
+      await removeApp(host, id, { mayPurge: isDataSaved(id) });
       for (const kept of keptData(journal)) if (kept.app === id) await moveKept(host, kept);
     });
   };

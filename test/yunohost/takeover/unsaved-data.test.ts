@@ -1,9 +1,12 @@
 // Data that no backup holds, by an app's setting do_not_backup_data: told by every night, and never replaced by any restore.
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { reportOfNight } from '../../../src/yunohost/report/night-report.ts';
+import { removeApp } from '../../../src/yunohost/takeover/restore-parts.ts';
+import { setFaults } from '../double/faults.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { demoPg, demoSql } from '../double/testing.ts';
 import { doubleCommand } from '../double-host.ts';
@@ -51,6 +54,32 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     assert.ok(second.apps.every(({ status }) => status === 'restored'));
     await close(world, host);
     assert.deepEqual(onlyOf(compareServers(before, readServerState(fallback.root, ['apps', 'databases']))), []);
+  });
+
+  it('stay when a close was cut off in a removal, whatever the setting is by then', async () => {
+    const { world, fallback, host } = await twoServers();
+    await deploy(world, host);
+    await leaveOut(fallback.root, 'demosql');
+    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoSql] });
+    setFaults(fallback.root, [{ match: '^app remove demosql', kind: 'fail' }]);
+    await assert.rejects(close(world, host), (error) => isFallbackError(error, 'YUNOHOST_FAILED'));
+    setFaults(fallback.root, []);
+    await leaveOut(fallback.root, 'demosql', '0');
+    const { unsaved } = await close(world, host);
+    assert.deepEqual(unsaved, [{ app: 'demosql', folder: '/home/yunohost.app/demosql' }]);
+    assert.ok(fallback.has('/home/yunohost.app/demosql/uploads/day-5/file.bin'));
+  });
+
+  it('stay when there is no settings.yml that could say so', async () => {
+    const { world, main } = await twoServers();
+    const host = hostOf(main.root, join(world.folder, 'main-state'));
+    await leaveOut(main.root, 'demosql');
+    rmSync(main.path('/etc/yunohost/apps/demosql/settings.yml'));
+    await removeApp(host, 'demosql');
+    assert.deepEqual(
+      [main.has('/etc/yunohost/apps/demosql'), main.has('/home/yunohost.app/demosql/uploads')],
+      [false, true],
+    );
   });
 
   it('stay beside an own app that comes back to their folder', async () => {
