@@ -9,6 +9,8 @@ export interface RecoveryFacts {
   readonly domain: string | undefined;
   /** Of what the version unpacks to, in bytes; absent in journals of older versions. */
   readonly contentBytes?: number;
+  /** The version holds no data; absent in journals of older versions: then it may be so. */
+  readonly isDataLeftOut?: boolean;
 }
 
 /** The journal's fact that holds them. */

@@ -54,13 +54,16 @@ export async function findVersion(
   );
 }
 
+/** What a recovery is asked for; the rest is said by the version that it finds. */
+type RecoveryRequest = Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain' | 'isDataLeftOut'>;
+
 /**
  * Begins a recovery, or goes on with the one that was interrupted while it replaced its app. One that changed nothing yet is
  * forgotten: it blocks no other.
  * @throws WRONG_STATE while another app is half replaced, and as replaceApp.
  */
 export async function runRecovery(
-  request: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
+  request: RecoveryRequest,
   at: string | undefined,
 ): Promise<RecoveryFacts & ReplaceOutcome> {
   const { journal, session, app, host } = request;
@@ -69,9 +72,10 @@ export async function runRecovery(
   const facts = half ?? (await begin(request, at));
   const snapshot = await snapshotByNumber(session, facts.snapshot);
   tell(host, `recovering ${app} from snapshot ${facts.snapshot}`);
-  const { domain, contentBytes = 0 } = facts;
+  const { domain, contentBytes = 0, isDataLeftOut = true } = facts;
   const archive = findArchive(snapshot, app);
-  const outcome = await replaceApp({ ...request, archive, contentBytes, domain }).catch(async (error: unknown) => {
+  const version = { archive, contentBytes, domain, isDataLeftOut };
+  const outcome = await replaceApp({ ...request, ...version }).catch(async (error: unknown) => {
     if (halfRecovery(journal) === undefined) await journal.reset('idle', {}).catch(() => undefined);
     throw error;
   });
@@ -80,10 +84,7 @@ export async function runRecovery(
 }
 
 /** Verifies the wanted version before anything else is done. */
-async function begin(
-  { journal, session, app, host }: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
-  at: string | undefined,
-): Promise<RecoveryFacts> {
+async function begin({ journal, session, app, host }: RecoveryRequest, at: string | undefined): Promise<RecoveryFacts> {
   const snapshot = await findVersion(session, app, at, (number) =>
     warn(host, `The fallback server has lost the file of snapshot ${number}: an older one is taken.`),
   );
@@ -108,6 +109,7 @@ async function begin(
     snapshot: snapshot.head.number,
     domain: inside.domain,
     contentBytes: proven.contentBytes,
+    isDataLeftOut: inside.isDataLeftOut,
   };
   await journal.reset('recovering', { [recoveryFact]: facts });
   return facts;

@@ -17,7 +17,7 @@ import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed
 import { keepDomains } from './reach.ts';
 import { hasApp, removeApp, restoreApp, restoreAppTwice } from './restore-parts.ts';
 import { isBadArchive } from './stored-archive.ts';
-import { longCall, nightContextOf, type TakeoverHost, tell } from './takeover-host.ts';
+import { longCall, nightContextOf, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 export interface ReplaceRequest {
   readonly host: TakeoverHost;
@@ -28,6 +28,8 @@ export interface ReplaceRequest {
   readonly archive: SnapshotArchive;
   /** Of what that version unpacks to, in bytes. */
   readonly contentBytes: number;
+  /** That version holds no data: those that are here stay where they are. */
+  readonly isDataLeftOut: boolean;
   /** The epoch under which the safety backup is pushed; undefined: it is kept on this machine only. */
   readonly epoch: Epoch | undefined;
   /** The app's domain, added when this server lacks it. */
@@ -148,7 +150,7 @@ export async function replaceApp(request: ReplaceRequest): Promise<ReplaceOutcom
 
 /** @param isResumed whether the new version has to be fetched once more. @returns why it is not there, or undefined. */
 async function takeNew(
-  { host, session, app, archive, domain }: ReplaceRequest,
+  { host, session, app, archive, domain, isDataLeftOut }: ReplaceRequest,
   isResumed: boolean,
 ): Promise<string | undefined> {
   const name = placedName('take', app);
@@ -159,7 +161,13 @@ async function takeNew(
     return error.message;
   }
   if (domain !== undefined) await keepDomains(host, [domain]);
-  await removeApp(host, app);
+  if (isDataLeftOut) {
+    warn(
+      host,
+      `This version of ${app} holds no data, because its setting do_not_backup_data was 1: its data folder stays as it is here.`,
+    );
+  }
+  await removeApp(host, app, { mayPurge: !isDataLeftOut });
   tell(host, `restoring ${app}`);
   return await restoreAppTwice(host, name, app);
 }

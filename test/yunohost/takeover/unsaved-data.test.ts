@@ -97,6 +97,27 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore }), []);
   });
 
+  it('stay on the main server when a version without data is placed and they are backed up by now', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    await leaveOut(main.root, 'demosql');
+    await runMainNight(world, main.root);
+    await deploy(world, host);
+    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoSql] });
+    await close(world, host);
+    const folder = '/home/yunohost.app/demosql';
+    main.write(`${folder}/mine`, 'mine');
+    const mainHost = hostOf(main.root, join(world.folder, 'main-state'));
+    for (const bring of [
+      () => update(world, main, { take: ['demosql'], keep: ['system'] }),
+      () => recover(world, mainHost, 'demosql', { epoch: 2 }),
+    ]) {
+      await leaveOut(main.root, 'demosql', '0');
+      await bring();
+      assert.equal(await mainHost.yunohost.apps.setting('demosql', 'do_not_backup_data'), '1');
+      assert.equal(main.read(`${folder}/mine`), 'mine');
+    }
+  });
+
   it('are not replaced on the main server: neither by a recovery, nor by what comes home', async () => {
     const { world, main, fallback, host } = await twoServers();
     await leaveOut(main.root, 'demosql');
