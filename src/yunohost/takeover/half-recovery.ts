@@ -11,6 +11,8 @@ export interface RecoveryFacts {
   readonly contentBytes?: number;
   /** The version holds no data; absent in journals of older versions: then it may be so. */
   readonly isDataLeftOut?: boolean;
+  /** Name of the archive with what the app was; absent in journals of older versions. */
+  readonly safetyName?: string;
 }
 
 /** The journal's fact that holds them. */

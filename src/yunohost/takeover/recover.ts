@@ -5,7 +5,7 @@ import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot, openListedSnapshot, requireHead } from '../../sync/snapshots.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { halfRecovery, type RecoveryFacts, recoveryFact, requireNoRecovery } from './half-recovery.ts';
-import { removePrepared, requireRoomFor } from './placed-archive.ts';
+import { placedName, removePlaced, removePrepared, requireRoomFor } from './placed-archive.ts';
 import { type ReplaceOutcome, type ReplaceRequest, replaceApp } from './replace-app.ts';
 import { requireSavedData } from './restore-parts.ts';
 import { proveStored } from './stored-archive.ts';
@@ -55,7 +55,7 @@ export async function findVersion(
 }
 
 /** What a recovery is asked for; the rest is said by the version that it finds. */
-type RecoveryRequest = Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain' | 'isDataLeftOut'>;
+type RecoveryRequest = Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain' | 'isDataLeftOut' | 'safetyName'>;
 
 /**
  * Begins a recovery, or goes on with the one that was interrupted while it replaced its app. One that changed nothing yet is
@@ -72,9 +72,9 @@ export async function runRecovery(
   const facts = half ?? (await begin(request, at));
   const snapshot = await snapshotByNumber(session, facts.snapshot);
   tell(host, `recovering ${app} from snapshot ${facts.snapshot}`);
-  const { domain, contentBytes = 0, isDataLeftOut = true } = facts;
+  const { domain, contentBytes = 0, isDataLeftOut = true, safetyName } = facts;
   const archive = findArchive(snapshot, app);
-  const version = { archive, contentBytes, domain, isDataLeftOut };
+  const version = { archive, contentBytes, domain, isDataLeftOut, safetyName };
   const outcome = await replaceApp({ ...request, ...version }).catch(async (error: unknown) => {
     if (halfRecovery(journal) === undefined) await journal.reset('idle', {}).catch(() => undefined);
     throw error;
@@ -82,6 +82,9 @@ export async function runRecovery(
   await journal.reset('idle', {});
   return { ...facts, ...outcome };
 }
+
+/** `20261129T021012`: where the safety backup stays, the next recovery must not take its name. */
+const stampOf = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
 
 /** Verifies the wanted version before anything else is done. */
 async function begin({ journal, session, app, host }: RecoveryRequest, at: string | undefined): Promise<RecoveryFacts> {
@@ -104,12 +107,14 @@ async function begin({ journal, session, app, host }: RecoveryRequest, at: strin
   await requireRoomFor(host, proven);
   const left = journal.fact<RecoveryFacts>(recoveryFact);
   if (left !== undefined) await removePrepared(host, left.app);
+  if (left?.safetyName !== undefined) await removePlaced(host.yunohost.paths, left.safetyName);
   const facts: RecoveryFacts = {
     app,
     snapshot: snapshot.head.number,
     domain: inside.domain,
     contentBytes: proven.contentBytes,
     isDataLeftOut: inside.isDataLeftOut,
+    safetyName: placedName('safe', `${app}-${stampOf(host.nowMs())}`),
   };
   await journal.reset('recovering', { [recoveryFact]: facts });
   return facts;

@@ -34,12 +34,18 @@ export interface ReplaceRequest {
   readonly epoch: Epoch | undefined;
   /** The app's domain, added when this server lacks it. */
   readonly domain: string | undefined;
+  /** Name of the archive of the safety backup; without it one that the next replacing of this app takes as well. */
+  readonly safetyName?: string | undefined;
 }
 
 /** `put-back`: the new version failed, and the old one runs again. */
 export interface ReplaceOutcome {
   readonly status: 'replaced' | 'put-back' | 'missing';
   readonly reason?: string;
+  /** The archive on this machine that alone holds what was replaced. */
+  readonly keptArchive?: string;
+  /** The snapshot that holds what was replaced. */
+  readonly keptSnapshot?: number;
 }
 
 const reserveBytes = 100 * 1024 * 1024;
@@ -49,9 +55,9 @@ export async function makeSafety(
   host: TakeoverHost,
   what: string,
   wanted: { readonly apps: readonly string[] } | { readonly system: readonly string[] },
+  name: string = placedName('safe', what),
 ): Promise<string> {
   const { yunohost } = host;
-  const name = placedName('safe', what);
   await cleanLeftovers(yunohost.paths);
   await removePlaced(yunohost.paths, name);
   tell(host, `safety backup of ${what}`);
@@ -135,7 +141,7 @@ export async function replaceApp(request: ReplaceRequest): Promise<ReplaceOutcom
   // Nothing was replaced yet, and what was backed up then may be days old: the backup is made anew.
   if (!isResumed) await journal.forget((step) => step === `safety:${app}` || step === `push-safety:${app}`);
   const safety = await journal.step(`safety:${app}`, async () =>
-    hasApp(host, app) ? await makeSafety(host, app, { apps: [app] }) : '',
+    hasApp(host, app) ? await makeSafety(host, app, { apps: [app] }, request.safetyName) : '',
   );
   try {
     if (!isResumed) await prepare(request, safety);
@@ -173,12 +179,16 @@ async function takeNew(
 }
 
 async function putInPlace(request: ReplaceRequest, safety: string, isResumed: boolean): Promise<ReplaceOutcome> {
-  const { host, app } = request;
+  const { host, journal, app } = request;
   const { paths } = host.yunohost;
   const reason = await takeNew(request, isResumed);
   if (reason === undefined) {
-    if (safety !== '') await removePlaced(paths, safety);
-    return { status: 'replaced' };
+    if (safety === '') return { status: 'replaced' };
+    const keptSnapshot = journal.result<number>(`push-safety:${app}`);
+    // In no repository: this archive is all that is left of what was here.
+    if (keptSnapshot === undefined) return { status: 'replaced', keptArchive: safety };
+    await removePlaced(paths, safety);
+    return { status: 'replaced', keptSnapshot };
   }
   if (safety === '') return { status: 'missing', reason };
   tell(host, `putting ${app} back as it was`);
