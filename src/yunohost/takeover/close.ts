@@ -157,9 +157,12 @@ function takenPartsOf(journal: Journal): string[] {
   return planOf(journal).systemParts.filter((part) => !missing.some(({ name }) => name === part));
 }
 
+/** All that the takeover brought is gone: what stands here now is this server's own, or was put here by hand since. */
+const isRemovalOver = (journal: Journal): boolean => journal.isBegun('close:start-web');
+
 /** Whether something of what was produced may be gone from this server. */
 const isRemovalBegun = (journal: Journal): boolean =>
-  journal.isAnyBegun((step) => step.startsWith('close:remove:') || step === 'close:sweep');
+  isRemovalOver(journal) || journal.isAnyBegun((step) => step.startsWith('close:remove:') || step === 'close:sweep');
 
 /** Steps that an interruption makes void: people may have written on this server since. */
 const savingSteps = ['close:stop-intake', 'close:save', 'close:pin'];
@@ -195,7 +198,7 @@ const lateDueFact = 'lateDue';
  */
 async function saveLateWrites(request: CloseRequest): Promise<void> {
   const { host, session, journal } = request;
-  if (journal.isEnded('close:sweep')) return;
+  if (journal.isEnded('close:sweep') || isRemovalOver(journal)) return;
   const running = await runningAgain(host, journal);
   const given = new Set([...request.discarded, ...(journal.fact<string[]>('discarded') ?? [])]);
   const brought = journal.fact<string[]>('brought') ?? [];
@@ -230,7 +233,7 @@ const isUnfinished = (journal: Journal, id: string): boolean =>
 /** From the first removal to the last look. */
 async function giveBack(request: CloseRequest, produced: SavedState): Promise<void> {
   const { journal, host } = request;
-  await removeBrought(request, produced);
+  if (!isRemovalOver(journal)) await removeBrought(request, produced);
   const own = journal.fact<OwnState>(deployFacts.own);
   // Certificates and domains come back by reloads of nginx, which fail while it does not run. No app is left that it could serve.
   await journal.step('close:start-web', () => startIntake(host, journal, ['nginx']));
