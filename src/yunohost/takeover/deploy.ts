@@ -324,6 +324,10 @@ function isOwnStanding(journal: Journal, id: string): boolean {
   return !(journal.isEnded('make-way') && aside.some(({ apps }) => apps.some((app) => app.id === id)));
 }
 
+/** Whether it stands, and no try to replace it was begun. */
+export const isOwnUntouched = (journal: Journal, id: string): boolean =>
+  isOwnStanding(journal, id) && journal.fact<TryEnd>(tryFact(id)) === undefined;
+
 /** @returns why it is not there, or undefined. */
 async function takeApp(
   request: DeployRequest,
