@@ -61,6 +61,11 @@ async function run(given: Invocation): Promise<number | undefined> {
         `Web or mail ran after this close was interrupted. What was written then is in snapshot ${report.late}, and does not come home by itself: fallback snapshots, fallback restore.`,
       );
     }
+    for (const { app, snapshot } of report.cutOff) {
+      output.warn(
+        `A restore of ${app} was cut off, and the app was here all the same. What it held is in snapshot ${snapshot}, and does not come home by itself: fallback recover ${app} --at ${snapshot}, on the server that shall have it.`,
+      );
+    }
     output.line(
       report.wasBare
         ? 'The apps are removed. This machine was not set up before: its system stays as it is now; install it anew if you want it empty.'
@@ -84,6 +89,7 @@ export const closeCommand: CommandBody = {
     'An app whose setting do_not_backup_data is 1 has its data in no archive: they stay here, in their folder or, when an app of this server’s own comes back to it, beside it; close says where.',
     'An own app that fails to come back holds up nothing else: services run again, and the same command tries it once more; with --leave it stays in its snapshot. ' +
       'A part of the own system that fails is told, and the close ends with exit code 3.',
+    'An app whose restore was cut off, by deploy or by close, may be here all the same: it is backed up by itself before it is removed, and close names the snapshot.',
     'When one app cannot be backed up, nothing is removed: repair it, or give its data up by name with --discard. Interrupted anywhere: type the same command again. ' +
       'A deploy that was interrupted is given up the same way.',
   ],
@@ -93,7 +99,7 @@ export const closeCommand: CommandBody = {
     ['fallback close --discard wiki', 'without saving what the app wiki produced here'],
   ],
   json: [
-    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`, and `from` when they were moved), `late` (a safety snapshot), `wasBare`, `lost` (of this server’s own: each `name`, `reason`, `snapshot`).',
+    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`, and `from` when they were moved), `late` (a safety snapshot), `cutOff` (each `app`, `snapshot`), `wasBare`, `lost` (of this server’s own: each `name`, `reason`, `snapshot`).',
   ],
   run,
 };

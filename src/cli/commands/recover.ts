@@ -2,6 +2,8 @@
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { RepositoryWriter } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
+import type { RecoveryFacts } from '../../yunohost/takeover/half-recovery.ts';
+import type { ReplaceOutcome } from '../../yunohost/takeover/replace-app.ts';
 import { type CommandBody, type Invocation, textOption } from '../command-spec.ts';
 import { openForPush, openState } from '../open-repository.ts';
 import {
@@ -23,6 +25,13 @@ const atOption = textOption(
     completion: 'none',
   },
 );
+
+/** Where the version is that was replaced; nowhere when the app was not here. */
+function whereBefore({ app, keptArchive, keptSnapshot }: RecoveryFacts & ReplaceOutcome): string {
+  if (keptSnapshot !== undefined) return ` What it was before is in the repository too, in snapshot ${keptSnapshot}.`;
+  if (keptArchive === undefined) return '';
+  return ` What it was before is in the archive ${keptArchive}, on this machine only. To have it back: yunohost app remove ${app}, then yunohost backup restore ${keptArchive} --apps ${app}. When it is not needed any more: yunohost backup delete ${keptArchive}.`;
+}
 
 async function recoverWith(
   machine: Machine,
@@ -48,9 +57,7 @@ async function recoverWith(
   if (outcome.status === 'replaced') {
     const { noteRecovered } = await import('../../yunohost/takeover/deploy.ts');
     await noteRecovered(takeover, app);
-    output.line(
-      `${app} is as it was in snapshot ${outcome.snapshot}. What it was before is in the repository too: fallback snapshots.`,
-    );
+    output.line(`${app} is as it was in snapshot ${outcome.snapshot}.${whereBefore(outcome)}`);
     return undefined;
   }
   const state = outcome.status === 'put-back' ? 'It runs as it did before.' : 'It is not on this server.';
@@ -81,6 +88,7 @@ export const recoverCommand: CommandBody = {
   description: [
     'Verifies the wanted version, backs up the app as it is (a YunoHost archive here, and a snapshot), removes it and restores the wanted version. When that fails, ' +
       'the safety backup comes back. Interrupted anywhere: type the same command again.',
+    'After the fallback server took over, the main server cannot send the safety backup: its archive stays on this machine then, and is named.',
     '`restore` writes archives and files to a folder; `recover` changes the running YunoHost.',
   ],
   arguments: [{ syntax: '<app>', description: 'the app’s id', completion: 'none' }],
@@ -89,6 +97,8 @@ export const recoverCommand: CommandBody = {
     ['fallback recover nextcloud', 'as it was last night'],
     ['fallback recover nextcloud --at 2026-11-20', 'as it was that day'],
   ],
-  json: ['One object: `app`, `snapshot`, `status` (`replaced`).'],
+  json: [
+    'One object: `app`, `snapshot`, `status` (`replaced`), and where the version is that was replaced: `keptSnapshot`, or `keptArchive` on this machine only.',
+  ],
   run,
 };

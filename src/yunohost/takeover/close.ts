@@ -9,6 +9,7 @@ import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive } from '../../sync/snapshots.ts';
 import { type UnsavedData, unsavedDataOf } from '../left-out.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
+import { type CutOffApp, cutOffApps, saveCutOff } from './cut-off-app.ts';
 import {
   type AppOutcome,
   asideOfApp,
@@ -16,6 +17,7 @@ import {
   deployFacts,
   epochBefore,
   isDeployOpen,
+  isOwnUntouched,
   planOf,
   takeoverEpoch,
   vitalParts,
@@ -64,6 +66,8 @@ export interface CloseReport {
   readonly unsaved: readonly KeptData[];
   /** A safety backup of what was written after an interruption, when there was one: `update` does not bring it home. */
   readonly late?: number;
+  /** Apps whose restore was cut off and that stood here all the same: `update` does not bring them home either. */
+  readonly cutOff: readonly CutOffApp[];
   /** The server was never set up: its system stays that of the main server. */
   readonly wasBare: boolean;
   /** What of this server's own did not come back. */
@@ -138,6 +142,7 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
     discarded: journal.fact<string[]>('discarded') ?? [],
     unsaved: keptData(journal),
     ...(late === undefined ? {} : { late }),
+    cutOff: cutOffApps(journal),
     wasBare: plan.isBare,
     lost,
   };
@@ -157,9 +162,12 @@ function takenPartsOf(journal: Journal): string[] {
   return planOf(journal).systemParts.filter((part) => !missing.some(({ name }) => name === part));
 }
 
+/** All that the takeover brought is gone: what stands here now is this server's own, or was put here by hand since. */
+const isRemovalOver = (journal: Journal): boolean => journal.isBegun('close:start-web');
+
 /** Whether something of what was produced may be gone from this server. */
 const isRemovalBegun = (journal: Journal): boolean =>
-  journal.isAnyBegun((step) => step.startsWith('close:remove:') || step === 'close:sweep');
+  isRemovalOver(journal) || journal.isAnyBegun((step) => step.startsWith('close:remove:') || step === 'close:sweep');
 
 /** Steps that an interruption makes void: people may have written on this server since. */
 const savingSteps = ['close:stop-intake', 'close:save', 'close:pin'];
@@ -195,7 +203,7 @@ const lateDueFact = 'lateDue';
  */
 async function saveLateWrites(request: CloseRequest): Promise<void> {
   const { host, session, journal } = request;
-  if (journal.isEnded('close:sweep')) return;
+  if (journal.isEnded('close:sweep') || isRemovalOver(journal)) return;
   const running = await runningAgain(host, journal);
   const given = new Set([...request.discarded, ...(journal.fact<string[]>('discarded') ?? [])]);
   const brought = journal.fact<string[]>('brought') ?? [];
@@ -223,14 +231,17 @@ async function saveLateWrites(request: CloseRequest): Promise<void> {
   await journal.record({ facts: { [lateFact]: saved.snapshot, [lateDueFact]: undefined } });
 }
 
-/** Whether a restore of this app was cut off: what it laid down is what the main server's snapshot holds. */
+/** Whether the taking of this app was cut off, and not before it touched an own app of that id. */
 const isUnfinished = (journal: Journal, id: string): boolean =>
-  journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`);
+  journal.isBegun(`app:${id}`) && !journal.isEnded(`app:${id}`) && !isOwnUntouched(journal, id);
+
+const unfinishedApps = (journal: Journal): string[] =>
+  planOf(journal).apps.flatMap(({ id }) => (isUnfinished(journal, id) ? [id] : []));
 
 /** From the first removal to the last look. */
 async function giveBack(request: CloseRequest, produced: SavedState): Promise<void> {
   const { journal, host } = request;
-  await removeBrought(request, produced);
+  if (!isRemovalOver(journal)) await removeBrought(request, produced);
   const own = journal.fact<OwnState>(deployFacts.own);
   // Certificates and domains come back by reloads of nginx, which fail while it does not run. No app is left that it could serve.
   await journal.step('close:start-web', () => startIntake(host, journal, ['nginx']));
@@ -267,7 +278,7 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
   if (hasSystem || apps.length > 0) await journal.step('close:stop-intake', () => stopIntake(host, journal));
   return await journal.step('close:save', async () => {
     const kept = apps.filter((id) => !discarded.includes(id) && !isUnfinished(journal, id));
-    const unsaved = await findUnsaved(host, journal, apps);
+    const unsaved = await findUnsaved(host, journal, [...new Set([...apps, ...unfinishedApps(journal)])]);
     await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
     const isNothing = !hasSystem && kept.length === 0;
@@ -331,20 +342,31 @@ async function moveKept({ yunohost }: TakeoverHost, { app, folder, from }: KeptD
   }
 }
 
-/** Removes the apps that came, and their data: each is in the proved backup, or was given up by name. */
-async function removeBrought({ host, journal }: CloseRequest, produced: SavedState): Promise<void> {
+/** Removes the apps that came, and their data: each is in the proved backup, was saved by itself, or was given up by name. */
+async function removeBrought(request: CloseRequest, produced: SavedState): Promise<void> {
+  const { host, journal } = request;
   const own = journal.fact<OwnState>(deployFacts.own);
   const saved = new Set(produced.archives.flatMap(({ apps }) => apps.map(({ id }) => id)));
   const given = new Set(journal.fact<string[]>('discarded') ?? []);
   const brought = journal.fact<string[]>('brought') ?? [];
+  // By the archives that were proved, not by the setting of today.
+  const isDataSaved = (id: string): boolean =>
+    !keptData(journal).some(({ app }) => app === id) &&
+    !produced.archives.some(({ apps }) => apps.some((app) => app.id === id && app.isDataLeftOut));
   const remove = async (id: string): Promise<void> => {
     if (journal.isEnded(`close:remove:${id}`)) return;
     await holdIntake(host, journal);
     await journal.step(`close:remove:${id}`, async () => {
-      await removeApp(host, id);
+      await removeApp(host, id, { mayPurge: isDataSaved(id) });
       for (const kept of keptData(journal)) if (kept.app === id) await moveKept(host, kept);
     });
   };
+  const unfinished = unfinishedApps(journal);
+  for (const id of unfinished) {
+    if (given.has(id) || journal.isBegun(`close:remove:${id}`)) continue;
+    await holdIntake(host, journal);
+    await saveCutOff(request, id);
+  }
   for (const id of brought) {
     const isNotThere = journal.isBegun(`app:${id}`) && journal.result<AppOutcome>(`app:${id}`)?.status !== 'restored';
     if (!saved.has(id) && !given.has(id) && !isNotThere) {
@@ -352,10 +374,7 @@ async function removeBrought({ host, journal }: CloseRequest, produced: SavedSta
     }
     await remove(id);
   }
-  // An app that was cut off while it was restored holds nothing that is not in the main server's snapshot.
-  for (const { id } of planOf(journal).apps) {
-    if (isUnfinished(journal, id) && hasApp(host, id) && !brought.includes(id)) await remove(id);
-  }
+  for (const id of unfinished) if (hasApp(host, id) && !brought.includes(id)) await remove(id);
   if (!isSystemTaken(journal) || journal.isEnded('close:sweep')) return;
   await holdIntake(host, journal);
   await journal.step('close:sweep', () => sweepBefore(host, journal, own, produced.archives));
@@ -438,6 +457,7 @@ async function bringOwnApp(request: CloseRequest, id: string): Promise<string | 
   if (hasApp(host, id) && (end === undefined || end === 'gone')) return undefined;
   if (hasApp(host, id) && end === 'left') return leftover(id, 'close');
   if (asideOfApp(journal, id) === undefined) return undefined;
+  if (end === 'begun' && !request.discarded.includes(id)) await saveCutOff(request, id);
   await journal.record({ facts: { [ownTryFact(id)]: 'begun' satisfies TryEnd } });
   let reason: string | undefined;
   try {

@@ -319,9 +319,14 @@ const tryFact = (id: string): string => `try:${id}`;
 /** Whether this server's own app of this id still stands where the main server's shall come. */
 function isOwnStanding(journal: Journal, id: string): boolean {
   if (journal.fact<OwnState>(deployFacts.own)?.apps.includes(id) !== true) return false;
+  if (journal.fact<TryEnd>(tryFact(id)) === 'gone') return false;
   const aside = journal.result<SavedState>('put-aside')?.archives ?? [];
   return !(journal.isEnded('make-way') && aside.some(({ apps }) => apps.some((app) => app.id === id)));
 }
+
+/** Whether it stands, and no try to replace it was begun. */
+export const isOwnUntouched = (journal: Journal, id: string): boolean =>
+  isOwnStanding(journal, id) && journal.fact<TryEnd>(tryFact(id)) === undefined;
 
 /** @returns why it is not there, or undefined. */
 async function takeApp(
@@ -480,15 +485,17 @@ async function retryBesideWritten(
   return [...still, ...unable];
 }
 
-/** Apps that are installed now and came with the takeover or after it: neither the server's own nor fallback itself. */
+/**
+ * Apps that are installed now and came with the takeover or after it: neither the server's own nor fallback itself. Where an own
+ * app has made way, what stands under its name came, be it by hand.
+ */
 export async function broughtApps(host: TakeoverHost, journal: Journal): Promise<string[]> {
   const plan = planOf(journal);
   const own = journal.fact<OwnState>(deployFacts.own);
   const installed = (await host.yunohost.apps.list(shortCall(host))).map(({ id }) => id);
-  const restored = plan.apps
-    .filter(({ id }) => journal.result<AppOutcome>(`app:${id}`)?.status === 'restored')
-    .map(({ id }) => id);
-  return installed.filter(
-    (id) => id !== host.configuration.server.ownApp && (restored.includes(id) || own?.apps.includes(id) !== true),
-  );
+  const planned = plan.apps.map(({ id }) => id);
+  const isRestored = (id: string): boolean => journal.result<AppOutcome>(`app:${id}`)?.status === 'restored';
+  const isOwn = (id: string): boolean =>
+    planned.includes(id) ? !isRestored(id) && isOwnStanding(journal, id) : own?.apps.includes(id) === true;
+  return installed.filter((id) => id !== host.configuration.server.ownApp && !isOwn(id));
 }

@@ -9,6 +9,10 @@ export interface RecoveryFacts {
   readonly domain: string | undefined;
   /** Of what the version unpacks to, in bytes; absent in journals of older versions. */
   readonly contentBytes?: number;
+  /** The version holds no data; absent in journals of older versions: then it may be so. */
+  readonly isDataLeftOut?: boolean;
+  /** Name of the archive with what the app was; absent in journals of older versions. */
+  readonly safetyName?: string;
 }
 
 /** The journal's fact that holds them. */

@@ -6,7 +6,7 @@ import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot, openListedSnapshot, requireHead } from '../../sync/snapshots.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { halfRecovery, type RecoveryFacts, recoveryFact, requireNoRecovery } from './half-recovery.ts';
-import { removePrepared, requireRoomFor } from './placed-archive.ts';
+import { placedName, removePlaced, removePrepared, requireRoomFor } from './placed-archive.ts';
 import { type ReplaceOutcome, type ReplaceRequest, replaceApp } from './replace-app.ts';
 import { requireSavedData } from './restore-parts.ts';
 import { proveStored } from './stored-archive.ts';
@@ -53,13 +53,16 @@ export async function findVersion(
   );
 }
 
+/** What a recovery is asked for; the rest is said by the version that it finds. */
+type RecoveryRequest = Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain' | 'isDataLeftOut' | 'safetyName'>;
+
 /**
  * Begins a recovery, or goes on with the one that was interrupted while it replaced its app. One that changed nothing yet is
  * forgotten: it blocks no other.
  * @throws WRONG_STATE while another app is half replaced, and as replaceApp.
  */
 export async function runRecovery(
-  request: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
+  request: RecoveryRequest,
   at: string | undefined,
 ): Promise<RecoveryFacts & ReplaceOutcome> {
   const { journal, session, app, host } = request;
@@ -68,9 +71,10 @@ export async function runRecovery(
   const facts = half ?? (await begin(request, at));
   const snapshot = await snapshotByNumber(session, facts.snapshot);
   tell(host, `recovering ${app} from snapshot ${facts.snapshot}`);
-  const { domain, contentBytes = 0 } = facts;
+  const { domain, contentBytes = 0, isDataLeftOut = true, safetyName } = facts;
   const archive = findArchive(snapshot, app);
-  const outcome = await replaceApp({ ...request, archive, contentBytes, domain }).catch(async (error: unknown) => {
+  const version = { archive, contentBytes, domain, isDataLeftOut, safetyName };
+  const outcome = await replaceApp({ ...request, ...version }).catch(async (error: unknown) => {
     if (halfRecovery(journal) === undefined) await journal.reset('idle', {}).catch(() => undefined);
     throw error;
   });
@@ -78,11 +82,11 @@ export async function runRecovery(
   return { ...facts, ...outcome };
 }
 
+/** `20261129T021012`: where the safety backup stays, the next recovery must not take its name. */
+const stampOf = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+
 /** Verifies the wanted version before anything else is done. */
-async function begin(
-  { journal, session, app, host }: Omit<ReplaceRequest, 'archive' | 'contentBytes' | 'domain'>,
-  at: string | undefined,
-): Promise<RecoveryFacts> {
+async function begin({ journal, session, app, host }: RecoveryRequest, at: string | undefined): Promise<RecoveryFacts> {
   const snapshot = await findVersion(session, app, at, (number) =>
     warn(host, `The fallback server has lost the file of snapshot ${number}: an older one is taken.`),
   );
@@ -102,11 +106,14 @@ async function begin(
   await requireRoomFor(host, proven);
   const left = journal.fact<RecoveryFacts>(recoveryFact);
   if (left !== undefined) await removePrepared(host, left.app);
+  if (left?.safetyName !== undefined) await removePlaced(host.yunohost.paths, left.safetyName);
   const facts: RecoveryFacts = {
     app,
     snapshot: snapshot.head.number,
     domain: inside.domain,
     contentBytes: proven.contentBytes,
+    isDataLeftOut: inside.isDataLeftOut,
+    safetyName: placedName('safe', `${app}-${stampOf(host.nowMs())}`),
   };
   await journal.reset('recovering', { [recoveryFact]: facts });
   return facts;

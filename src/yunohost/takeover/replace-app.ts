@@ -17,7 +17,7 @@ import { placeArchive, placedName, removePlaced, requireRoomFor } from './placed
 import { keepDomains } from './reach.ts';
 import { hasApp, removeApp, restoreApp, restoreAppTwice } from './restore-parts.ts';
 import { isBadArchive } from './stored-archive.ts';
-import { longCall, nightContextOf, type TakeoverHost, tell } from './takeover-host.ts';
+import { longCall, nightContextOf, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 export interface ReplaceRequest {
   readonly host: TakeoverHost;
@@ -28,16 +28,24 @@ export interface ReplaceRequest {
   readonly archive: SnapshotArchive;
   /** Of what that version unpacks to, in bytes. */
   readonly contentBytes: number;
+  /** That version holds no data: those that are here stay where they are. */
+  readonly isDataLeftOut: boolean;
   /** The epoch under which the safety backup is pushed; undefined: it is kept on this machine only. */
   readonly epoch: Epoch | undefined;
   /** The app's domain, added when this server lacks it. */
   readonly domain: string | undefined;
+  /** Name of the archive of the safety backup; without it one that the next replacing of this app takes as well. */
+  readonly safetyName?: string | undefined;
 }
 
 /** `put-back`: the new version failed, and the old one runs again. */
 export interface ReplaceOutcome {
   readonly status: 'replaced' | 'put-back' | 'missing';
   readonly reason?: string;
+  /** The archive on this machine that alone holds what was replaced. */
+  readonly keptArchive?: string;
+  /** The snapshot that holds what was replaced. */
+  readonly keptSnapshot?: number;
 }
 
 const reserveBytes = 100 * 1024 * 1024;
@@ -47,9 +55,9 @@ export async function makeSafety(
   host: TakeoverHost,
   what: string,
   wanted: { readonly apps: readonly string[] } | { readonly system: readonly string[] },
+  name: string = placedName('safe', what),
 ): Promise<string> {
   const { yunohost } = host;
-  const name = placedName('safe', what);
   await cleanLeftovers(yunohost.paths);
   await removePlaced(yunohost.paths, name);
   tell(host, `safety backup of ${what}`);
@@ -133,7 +141,7 @@ export async function replaceApp(request: ReplaceRequest): Promise<ReplaceOutcom
   // Nothing was replaced yet, and what was backed up then may be days old: the backup is made anew.
   if (!isResumed) await journal.forget((step) => step === `safety:${app}` || step === `push-safety:${app}`);
   const safety = await journal.step(`safety:${app}`, async () =>
-    hasApp(host, app) ? await makeSafety(host, app, { apps: [app] }) : '',
+    hasApp(host, app) ? await makeSafety(host, app, { apps: [app] }, request.safetyName) : '',
   );
   try {
     if (!isResumed) await prepare(request, safety);
@@ -148,7 +156,7 @@ export async function replaceApp(request: ReplaceRequest): Promise<ReplaceOutcom
 
 /** @param isResumed whether the new version has to be fetched once more. @returns why it is not there, or undefined. */
 async function takeNew(
-  { host, session, app, archive, domain }: ReplaceRequest,
+  { host, session, app, archive, domain, isDataLeftOut }: ReplaceRequest,
   isResumed: boolean,
 ): Promise<string | undefined> {
   const name = placedName('take', app);
@@ -159,18 +167,28 @@ async function takeNew(
     return error.message;
   }
   if (domain !== undefined) await keepDomains(host, [domain]);
-  await removeApp(host, app);
+  if (isDataLeftOut) {
+    warn(
+      host,
+      `This version of ${app} holds no data, because its setting do_not_backup_data was 1: its data folder stays as it is here.`,
+    );
+  }
+  await removeApp(host, app, { mayPurge: !isDataLeftOut });
   tell(host, `restoring ${app}`);
   return await restoreAppTwice(host, name, app);
 }
 
 async function putInPlace(request: ReplaceRequest, safety: string, isResumed: boolean): Promise<ReplaceOutcome> {
-  const { host, app } = request;
+  const { host, journal, app } = request;
   const { paths } = host.yunohost;
   const reason = await takeNew(request, isResumed);
   if (reason === undefined) {
-    if (safety !== '') await removePlaced(paths, safety);
-    return { status: 'replaced' };
+    if (safety === '') return { status: 'replaced' };
+    const keptSnapshot = journal.result<number>(`push-safety:${app}`);
+    // In no repository: this archive is all that is left of what was here.
+    if (keptSnapshot === undefined) return { status: 'replaced', keptArchive: safety };
+    await removePlaced(paths, safety);
+    return { status: 'replaced', keptSnapshot };
   }
   if (safety === '') return { status: 'missing', reason };
   tell(host, `putting ${app} back as it was`);

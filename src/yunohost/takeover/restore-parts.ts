@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { readAppSettings } from '../command/app-settings.ts';
 import { isGoodResult } from '../command/backup-commands.ts';
 import { yunohostFailure } from '../command/yunohost-runner.ts';
 import { unsavedData } from '../left-out.ts';
@@ -105,15 +106,21 @@ export async function requireSavedData(host: TakeoverHost, { id, isDataLeftOut }
   );
 }
 
-/** Removes an app, and its data unless no backup holds them. @throws YUNOHOST_FAILED when it is still there afterwards. */
-export async function removeApp(host: TakeoverHost, id: string): Promise<void> {
+/**
+ * Removes an app, and its data unless its setting says that no backup holds them. An app without settings, as a removal that was
+ * cut off leaves it, says nothing: its data stay.
+ * @param mayPurge false: its data stay, whatever its setting is today.
+ * @throws YUNOHOST_FAILED when it is still there afterwards.
+ */
+export async function removeApp(host: TakeoverHost, id: string, { mayPurge = true } = {}): Promise<void> {
   if (!hasApp(host, id)) return;
+  const { paths } = host.yunohost;
   let purge = false;
   let failure: unknown;
   try {
-    const kept = await unsavedData(host.yunohost.paths, id);
-    purge = kept === undefined;
-    tell(host, purge ? `removing ${id}` : `removing ${id}; its data, which no backup holds, stays in ${kept}`);
+    const kept = await unsavedData(paths, id);
+    purge = mayPurge && kept === undefined && (await readAppSettings(paths, id)).trim() !== '';
+    tell(host, purge ? `removing ${id}` : `removing ${id}; its data stays in ${kept ?? 'its folder'}`);
     await host.yunohost.apps.remove(id, { purge }, longCall(host));
   } catch (error) {
     throwIfHopeless(host, error);

@@ -274,6 +274,7 @@ async function bring(
       app: name,
       archive,
       contentBytes,
+      isDataLeftOut: inside?.isDataLeftOut ?? true,
       epoch,
       domain,
     });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { recoveryFact, requireNoRecovery } from '../../../src/yunohost/takeover/half-recovery.ts';
 import { setFaults } from '../double/faults.ts';
@@ -26,6 +27,25 @@ describe('recover', { concurrency: 2 }, () => {
     assert.deepEqual(compareServers(before, readServerState(main.root, ['databases', 'apps'])), []);
     assert.deepEqual(leftovers(main.root), []);
     await assert.rejects(recover(world, host, 'nothing'), (error) => isFallbackError(error, 'NOT_FOUND'));
+  });
+
+  it('keeps what an app was in an archive of its own when it cannot be sent', async () => {
+    const { world, main } = await twoServers();
+    const host = hostOf(main.root, join(world.folder, 'main-state'));
+    const path = '/var/www/demosql/run';
+    const kept: string[] = [];
+    for (const text of ['first', 'second']) {
+      main.write(path, text);
+      const { status, keptArchive = '' } = await recover(world, host, 'demosql', { epoch: undefined });
+      assert.equal(status, 'replaced');
+      kept.push(keptArchive);
+      await sleep(1000);
+    }
+    for (const [index, name] of kept.entries()) {
+      await host.yunohost.apps.remove('demosql', { purge: true });
+      await host.yunohost.backups.restore({ name, apps: ['demosql'] });
+      assert.equal(main.read(path), ['first', 'second'][index]);
+    }
   });
 
   it('blocks nothing when it stopped before the app was touched', async () => {

@@ -337,13 +337,14 @@ export async function giveUp(world: World, main: Server): Promise<number | undef
   });
 }
 
-/** `fallback recover APP` on a server. */
+/** `fallback recover APP` on a server. @param options.epoch undefined when the server is fenced. */
 export async function recover(
   world: World,
   host: TakeoverHost,
   app: string,
-  { at, epoch = 1, onStep }: { at?: string; epoch?: number; onStep?: StepListener } = {},
+  options: { at?: string; epoch?: number | undefined; onStep?: StepListener } = {},
 ): Promise<Awaited<ReturnType<typeof runRecovery>>> {
+  const { at, epoch, onStep } = { epoch: 1, ...options };
   return await withFolderSession(world, async (session) =>
     runRecovery(
       {
@@ -351,7 +352,7 @@ export async function recover(
         session,
         journal: await openJournal(host.stateFolder, onStep, 'recover.json'),
         app,
-        epoch: parseEpoch(epoch),
+        epoch: epoch === undefined ? undefined : parseEpoch(epoch),
       },
       at,
     ),

@@ -1,9 +1,12 @@
 // Data that no backup holds, by an app's setting do_not_backup_data: told by every night, and never replaced by any restore.
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { reportOfNight } from '../../../src/yunohost/report/night-report.ts';
+import { removeApp } from '../../../src/yunohost/takeover/restore-parts.ts';
+import { setFaults } from '../double/faults.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { demoPg, demoSql } from '../double/testing.ts';
 import { doubleCommand } from '../double-host.ts';
@@ -53,6 +56,32 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     assert.deepEqual(onlyOf(compareServers(before, readServerState(fallback.root, ['apps', 'databases']))), []);
   });
 
+  it('stay when a close was cut off in a removal, whatever the setting is by then', async () => {
+    const { world, fallback, host } = await twoServers();
+    await deploy(world, host);
+    await leaveOut(fallback.root, 'demosql');
+    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoSql] });
+    setFaults(fallback.root, [{ match: '^app remove demosql', kind: 'fail' }]);
+    await assert.rejects(close(world, host), (error) => isFallbackError(error, 'YUNOHOST_FAILED'));
+    setFaults(fallback.root, []);
+    await leaveOut(fallback.root, 'demosql', '0');
+    const { unsaved } = await close(world, host);
+    assert.deepEqual(unsaved, [{ app: 'demosql', folder: '/home/yunohost.app/demosql' }]);
+    assert.ok(fallback.has('/home/yunohost.app/demosql/uploads/day-5/file.bin'));
+  });
+
+  it('stay when there is no settings.yml that could say so', async () => {
+    const { world, main } = await twoServers();
+    const host = hostOf(main.root, join(world.folder, 'main-state'));
+    await leaveOut(main.root, 'demosql');
+    rmSync(main.path('/etc/yunohost/apps/demosql/settings.yml'));
+    await removeApp(host, 'demosql');
+    assert.deepEqual(
+      [main.has('/etc/yunohost/apps/demosql'), main.has('/home/yunohost.app/demosql/uploads')],
+      [false, true],
+    );
+  });
+
   it('stay beside an own app that comes back to their folder', async () => {
     const { world, main, fallback, host } = await twoServers();
     await leaveOut(main.root, 'demopg');
@@ -66,6 +95,27 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     assert.ok(fallback.has(join(folder, 'uploads/day-5/file.bin')));
     const ignore = [engine, /fallback-produced-2/];
     assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore }), []);
+  });
+
+  it('stay on the main server when a version without data is placed and they are backed up by now', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    await leaveOut(main.root, 'demosql');
+    await runMainNight(world, main.root);
+    await deploy(world, host);
+    liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoSql] });
+    await close(world, host);
+    const folder = '/home/yunohost.app/demosql';
+    main.write(`${folder}/mine`, 'mine');
+    const mainHost = hostOf(main.root, join(world.folder, 'main-state'));
+    for (const bring of [
+      () => update(world, main, { take: ['demosql'], keep: ['system'] }),
+      () => recover(world, mainHost, 'demosql', { epoch: 2 }),
+    ]) {
+      await leaveOut(main.root, 'demosql', '0');
+      await bring();
+      assert.equal(await mainHost.yunohost.apps.setting('demosql', 'do_not_backup_data'), '1');
+      assert.equal(main.read(`${folder}/mine`), 'mine');
+    }
   });
 
   it('are not replaced on the main server: neither by a recovery, nor by what comes home', async () => {
