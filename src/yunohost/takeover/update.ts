@@ -289,6 +289,6 @@ async function bring(
     if (!(error instanceof FallbackError)) throw error;
     const isTooLarge = error.code === 'DISK_FULL' && !isHalf(journal, item);
     if (error.code !== 'BACKUP_FAILED' && error.exitCode !== 4 && !isTooLarge) throw error;
-    return { name, status: 'failed', reason: error.message };
+    return { name, status: 'failed', reason: `${error.message} ${error.hint}`.trim() };
   }
 }
