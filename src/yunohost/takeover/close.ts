@@ -1,9 +1,7 @@
 // Giving back, as a list of steps: what was produced is backed up and proved by rebuilding it; then what the takeover brought
 // is removed, the server's own state comes back, is looked at, and is let go.
-import { mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
-import { systemErrorCode } from '../../fs/map-fs-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive } from '../../sync/snapshots.ts';
@@ -23,6 +21,7 @@ import {
 import { holdIntake, runningAgain, startIntake, startIntakeAgain, stopIntake, stoppedServices } from './intake.ts';
 import { type Journal, requireState } from './journal.ts';
 import { bringBackWritten } from './keep-written.ts';
+import { lookAt, moveAside } from './move-aside.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles } from './reach.ts';
@@ -267,7 +266,7 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
   if (hasSystem || apps.length > 0) await journal.step('close:stop-intake', () => stopIntake(host, journal));
   return await journal.step('close:save', async () => {
     const kept = apps.filter((id) => !discarded.includes(id) && !isUnfinished(journal, id));
-    const unsaved = await findUnsaved(host, journal, apps);
+    const unsaved = await findUnsaved(request, apps);
     await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
     const isNothing = !hasSystem && kept.length === 0;
@@ -296,14 +295,27 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
   });
 }
 
-/** What was written here and goes into no backup: told before anything is removed. */
-async function findUnsaved(host: TakeoverHost, journal: Journal, apps: readonly string[]): Promise<KeptData[]> {
+/** What was written here and goes into no backup: told before anything is removed. @throws BACKUP_FAILED when it is not where it should be. */
+async function findUnsaved({ host, journal, discarded }: CloseRequest, apps: readonly string[]): Promise<KeptData[]> {
   const own = journal.fact<OwnState>(deployFacts.own)?.apps ?? [];
   const produced = `fallback-produced-${takeoverEpoch(journal)}`;
-  const kept = (await unsavedDataOf(host.yunohost.paths, apps)).map(({ app, folder }): KeptData => {
+  const { paths } = host.yunohost;
+  const kept: KeptData[] = [];
+  for (const { app, folder } of await unsavedDataOf(paths, apps)) {
     // The restore of the own app would move or delete what it finds in its folder.
-    return own.includes(app) ? { app, folder: join(dirname(folder), produced, app), from: folder } : { app, folder };
-  });
+    const from = own.includes(app) ? { folder: join(dirname(folder), produced, app), from: folder } : { folder };
+    if (own.includes(app) && (await lookAt(paths, folder)) === 'missing') {
+      if (discarded.includes(app)) continue;
+      throw new FallbackError(
+        'BACKUP_FAILED',
+        `${app} leaves its data out of every backup (do_not_backup_data), and they are not in ${folder}, where its settings have them. Nothing was removed.`,
+        {
+          hint: `Put its setting right (yunohost app setting ${app} data_dir -v FOLDER), or have them backed up (yunohost app setting ${app} do_not_backup_data -v 0). Then run fallback close again.`,
+        },
+      );
+    }
+    kept.push({ app, ...from });
+  }
   for (const { app, folder } of kept)
     warn(
       host,
@@ -314,21 +326,10 @@ async function findUnsaved(host: TakeoverHost, journal: Journal, apps: readonly 
 
 const keptData = (journal: Journal): readonly KeptData[] => journal.fact<KeptData[]>('unsaved') ?? [];
 
-/** Moves data out of the way of the own app, into a folder that is root's alone: its owner is a mere number from now on. */
-async function moveKept({ yunohost }: TakeoverHost, { app, folder, from }: KeptData): Promise<void> {
-  const { paths } = yunohost;
-  if (from === undefined) return;
-  try {
-    await mkdir(paths.at(dirname(folder)), { mode: 0o700, recursive: true });
-    await rename(paths.at(from), paths.at(folder));
-  } catch (cause) {
-    // It was moved before, or nothing was ever written.
-    if (systemErrorCode(cause) === 'ENOENT') return;
-    throw new FallbackError('IO', `The data of ${app} in ${from} cannot be moved to ${folder}: ${String(cause)}`, {
-      cause,
-      hint: `No backup holds them, and this server’s own ${app} comes back to that folder: move them yourself, then run fallback close again.`,
-    });
-  }
+/** Moves data out of the way of what comes back to their folder. They were seen: when they are gone, they were moved before, or by hand. */
+async function moveKept({ yunohost: { paths } }: TakeoverHost, { folder, from }: KeptData): Promise<void> {
+  if (from === undefined || (await lookAt(paths, from)) !== 'full') return;
+  await moveAside(paths, from, folder, 'run fallback close again');
 }
 
 /** Removes the apps that came, and their data: each is in the proved backup, or was given up by name. */

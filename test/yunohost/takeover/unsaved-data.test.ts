@@ -60,6 +60,13 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     const before = readServerState(fallback.root);
     await deploy(world, host);
     liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoPg] });
+    // A folder that is not there is the wrong one: the own app would come back over the right one.
+    await host.yunohost.apps.setSetting('demopg', 'data_dir', '/srv/demopg');
+    await assert.rejects(
+      close(world, host),
+      (error) => isFallbackError(error, 'BACKUP_FAILED') && /not in \/srv\/demopg/.test(error.message),
+    );
+    await host.yunohost.apps.setSetting('demopg', 'data_dir', '/home/yunohost.app/demopg');
     const report = await close(world, host);
     const [from, folder] = ['/home/yunohost.app/demopg', '/home/yunohost.app/fallback-produced-2/demopg'];
     assert.deepEqual(report.unsaved, [{ app: 'demopg', folder, from }]);
