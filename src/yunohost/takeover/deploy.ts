@@ -1,10 +1,8 @@
 // The takeover, as a list of steps. Each is recorded before and after, and can be done again from its beginning.
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { type Epoch, parseEpoch } from '../../format/ids.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
-import { withFsErrors } from '../../fs/map-fs-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
@@ -18,6 +16,7 @@ import { type OwnState, readOwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import type { PlannedApp, TakeoverPlan } from './preflight.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
+import { removeTree } from './remove-tree.ts';
 import {
   endOfTry,
   hasApp,
@@ -226,7 +225,7 @@ async function makeWay({ host, journal }: DeployRequest, plan: TakeoverPlan, own
     for (const name of plan.system?.names[kind] ?? []) {
       const wasHere = own.entries[kind].includes(name);
       if (!wasHere || asideSystem?.names[kind].includes(name) !== true) continue;
-      await withFsErrors(`remove ${name}`, () => rm(join(folder, name), { recursive: true, force: true }));
+      await removeTree(host, join(folder, name));
     }
   }
 }
