@@ -16,10 +16,13 @@ export interface UnsavedData {
 /** Whether an app with this settings.yml has its data folder left out by YunoHost's helper `ynh_backup`. */
 export const leavesDataOut = (yaml: string): boolean => settingIn(yaml, 'do_not_backup_data') === '1';
 
+/** Where YunoHost lays an app's data when nothing else is said. */
+export const usualDataFolder = (app: string): string => `/home/yunohost.app/${app}`;
+
 /** Where an app with this settings.yml has its data: what is no absolute path was never one that YunoHost made. */
 export function dataFolderIn(yaml: string, app: string): string {
   const folder = settingIn(yaml, 'data_dir')?.replace(/\/+$/, '') ?? '';
-  return isAbsolute(folder) && normalize(folder) === folder ? folder : `/home/yunohost.app/${app}`;
+  return isAbsolute(folder) && normalize(folder) === folder ? folder : usualDataFolder(app);
 }
 
 /** Where an installed app's data lies that no backup holds; undefined for all other apps. @throws IO. */

@@ -1,6 +1,6 @@
 // The takeover, as a list of steps. Each is recorded before and after, and can be done again from its beginning.
 import { join } from 'node:path';
-import { FallbackError } from '../../errors/fallback-error.ts';
+import { FallbackError, messageWithHint } from '../../errors/fallback-error.ts';
 import { type Epoch, parseEpoch } from '../../format/ids.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
@@ -27,6 +27,7 @@ import {
   restoreAppTwice,
   restoreParts,
   retryParts,
+  setLeftDataAside,
   type TryEnd,
   throwIfHopeless,
 } from './restore-parts.ts';
@@ -277,7 +278,7 @@ async function takeApps(request: DeployRequest, plan: TakeoverPlan, snapshot: Li
         return reason === undefined ? { id: app.id, status: 'restored' } : { id: app.id, status: 'missing', reason };
       } catch (error) {
         throwIfHopeless(request.host, error);
-        return { id: app.id, status: 'missing', reason: error instanceof Error ? error.message : String(error) };
+        return { id: app.id, status: 'missing', reason: messageWithHint(error) };
       }
     });
   }
@@ -296,7 +297,8 @@ async function putAppAside({ host, session, journal, pin }: DeployRequest, id: s
   const own = journal.fact<OwnState>(deployFacts.own);
   if (own?.apps.includes(id) !== true || asideOfApp(journal, id) !== undefined) return;
   const folder = await unsavedData(host.yunohost.paths, id);
-  if (folder !== undefined) throw new FallbackError('BACKUP_FAILED', whyItStays({ app: id, folder }).reason);
+  if (folder !== undefined)
+    throw new FallbackError('BACKUP_FAILED', whyItStays({ app: id, folder }).reason, { hint: '' });
   const saved = await journal.step(`put-aside:${id}`, () =>
     saveState({
       host,
@@ -345,6 +347,8 @@ async function takeApp(
   const name = placedName('take', app.id);
   try {
     await placeArchive(host, session, archive, name, facts);
+    // What a failed try left is none of this server's.
+    if (journal.fact<TryEnd>(tryFact(app.id)) === undefined) await setLeftDataAside(host, app);
     await journal.record({ facts: { [tryFact(app.id)]: 'begun' satisfies TryEnd } });
     const reason = await replaceByPlaced(host, app, name);
     await journal.record({ facts: { [tryFact(app.id)]: reason === undefined ? undefined : endOfTry(host, app.id) } });

@@ -8,6 +8,7 @@ import { systemArchive } from '../coverage.ts';
 import { unsavedDataOf } from '../left-out.ts';
 import { factsFromAttributes, readRelease } from '../night/machine-facts.ts';
 import { neededForRestore } from './placed-archive.ts';
+import { findLeftData } from './restore-parts.ts';
 import { type AppFacts, type ArchiveFacts, isBadArchive, proveStored } from './stored-archive.ts';
 import { shortCall, type TakeoverHost, tell } from './takeover-host.ts';
 
@@ -217,6 +218,21 @@ async function judgeSpace(host: TakeoverHost, archives: readonly ArchiveFacts[])
   };
 }
 
+/** Data of apps that are not installed here: a restore would replace them. */
+async function judgeLeftData(host: TakeoverHost, plan: TakeoverPlan): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const app of plan.apps) {
+    const left = await findLeftData(host, app);
+    if (left === undefined) continue;
+    findings.push({
+      level: 'warning',
+      text: `${app.id} is not installed here, but ${left.folder} is not empty. What lies there is moved to ${left.aside} before the main server’s comes, and stays there.`,
+      hint: 'Move it away or remove it yourself, if it is of no use there.',
+    });
+  }
+  return findings;
+}
+
 async function judgeOwn(host: TakeoverHost, plan: TakeoverPlan): Promise<Finding[]> {
   if (plan.isBare)
     return [{ level: 'ok', text: 'This machine is not post-installed: there is nothing of its own to put aside.' }];
@@ -290,6 +306,7 @@ export async function preflight(request: PreflightRequest): Promise<Preflight> {
   findings.push(await judgeSpace(host, all));
   findings.push(...judgeSystem(plan));
   findings.push(...(await judgeOwn(host, plan)));
+  findings.push(...(await judgeLeftData(host, plan)));
   return { findings, plan };
 }
 

@@ -8,7 +8,7 @@ import { newRestoreCounters, type RestoreCounters } from '../../sync/restore/res
 import { restoreArchiveToStream } from '../../sync/restore/restore-stream.ts';
 import { TarReader } from '../../tar/tar-reader.ts';
 import { settingIn } from '../command/app-settings.ts';
-import { leavesDataOut } from '../left-out.ts';
+import { dataFolderIn, leavesDataOut } from '../left-out.ts';
 import { type InsideInfo, parseInfo } from '../night/prove-archive.ts';
 
 /** Folders of an archive whose immediate children say what a system restore brings. */
@@ -34,6 +34,8 @@ export interface AppFacts {
   readonly path: string | undefined;
   /** Its archive holds no data: they were left out by its setting. */
   readonly isDataLeftOut: boolean;
+  /** Where its data lie, by its settings; absent in journals of older versions. */
+  readonly dataFolder?: string;
 }
 
 /** What an archive holds; JSON. */
@@ -108,7 +110,7 @@ function appsOf(info: InsideInfo, collector: FactCollector): AppFacts[] {
   return [...info.apps].map(([id, { version, name }]) => {
     const yaml = collector.text(`apps/${id}/settings/settings.yml`) ?? '';
     const [domain, path] = [settingIn(yaml, 'domain'), settingIn(yaml, 'path')];
-    return { id, version, name, domain, path, isDataLeftOut: leavesDataOut(yaml) };
+    return { id, version, name, domain, path, isDataLeftOut: leavesDataOut(yaml), dataFolder: dataFolderIn(yaml, id) };
   });
 }
 

@@ -1,5 +1,5 @@
 // On the main server: brings home what the fallback server produced, app by app, and goes back to normal operation.
-import { FallbackError } from '../../errors/fallback-error.ts';
+import { FallbackError, messageWithHint } from '../../errors/fallback-error.ts';
 import { type Epoch, parseEpoch } from '../../format/ids.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
 import { systemArchive } from '../coverage.ts';
@@ -289,6 +289,6 @@ async function bring(
     if (!(error instanceof FallbackError)) throw error;
     const isTooLarge = error.code === 'DISK_FULL' && !isHalf(journal, item);
     if (error.code !== 'BACKUP_FAILED' && error.exitCode !== 4 && !isTooLarge) throw error;
-    return { name, status: 'failed', reason: `${error.message} ${error.hint}`.trim() };
+    return { name, status: 'failed', reason: messageWithHint(error) };
   }
 }

@@ -75,6 +75,27 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore }), []);
   });
 
+  it('are set aside when their app is not installed: by a takeover, and by a recovery', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    const [folder, aside] = ['/home/yunohost.app/demosql', '/home/yunohost.app/fallback-kept/demosql'];
+    fallback.write(`${folder}/kept`, 'of an earlier close');
+    const { findings } = await look(world, host);
+    assert.ok(findings.some(({ level, text }) => level === 'warning' && text.includes(`is moved to ${aside}`)));
+    const report = await deploy(world, host);
+    assert.ok(report.apps.every(({ status }) => status === 'restored'));
+    await close(world, host);
+    assert.equal(fallback.read(`${aside}/kept`), 'of an earlier close');
+    assert.ok(!fallback.has(folder));
+    const mainHost = hostOf(main.root, join(world.folder, 'main-state'));
+    for (const place of [aside, `${aside}.1`]) {
+      main.write(`${folder}/kept`, place);
+      await mainHost.yunohost.apps.remove('demosql');
+      assert.equal((await recover(world, mainHost, 'demosql')).status, 'replaced');
+      assert.equal(main.read(`${place}/kept`), place);
+      assert.ok(!main.has(`${folder}/kept`));
+    }
+  });
+
   it('are not replaced on the main server: neither by a recovery, nor by what comes home', async () => {
     const { world, main, fallback, host } = await twoServers();
     await leaveOut(main.root, 'demosql');
