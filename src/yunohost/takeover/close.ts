@@ -1,11 +1,11 @@
 // Giving back, as a list of steps: what was produced is backed up and proved by rebuilding it; then what the takeover brought
 // is removed, the server's own state comes back, is looked at, and is let go.
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive } from '../../sync/snapshots.ts';
-import { type UnsavedData, unsavedDataOf } from '../left-out.ts';
+import { markedFolders, partOfFolder, unsavedDataOf } from '../left-out.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import {
   type AppOutcome,
@@ -15,6 +15,7 @@ import {
   epochBefore,
   isDeployOpen,
   planOf,
+  systemAside,
   takeoverEpoch,
   vitalParts,
 } from './deploy.ts';
@@ -38,6 +39,7 @@ import {
   throwIfHopeless,
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
+import { isIn } from './stored-archive.ts';
 import { sweepBefore, sweepLeftDomains } from './sweep.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
@@ -59,7 +61,7 @@ export interface CloseReport {
   readonly produced: number;
   readonly saved: readonly string[];
   readonly discarded: readonly string[];
-  /** Apps whose data are in no archive, because their setting `do_not_backup_data` says so: they stay in these folders. */
+  /** Data that are in no archive, because the setting `do_not_backup_data` or a file `.nobackup` says so: they stay in these folders. */
   readonly unsaved: readonly KeptData[];
   /** A safety backup of what was written after an interruption, when there was one: `update` does not bring it home. */
   readonly late?: number;
@@ -75,9 +77,13 @@ export interface LostOwn extends LostPart {
   readonly snapshot: number;
 }
 
-/** Data that stay here although their app is removed; JSON. */
-export interface KeptData extends UnsavedData {
-  /** Where they lie until then, when it is another place: this server's own app of the same id needs that one. */
+/** Data that stay here, since no backup holds them; JSON. */
+export interface KeptData {
+  /** Its setting leaves them out, and it is removed; absent for a home or the multimedia folder, which a file `.nobackup` leaves out. */
+  readonly app?: string;
+  /** As the machine names it: `/home/yunohost.app/wiki`. */
+  readonly folder: string;
+  /** Where they lie until then, when it is another place: this server's own comes back to that one. */
   readonly from?: string;
 }
 
@@ -266,7 +272,9 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
   if (hasSystem || apps.length > 0) await journal.step('close:stop-intake', () => stopIntake(host, journal));
   return await journal.step('close:save', async () => {
     const kept = apps.filter((id) => !discarded.includes(id) && !isUnfinished(journal, id));
-    const unsaved = await findUnsaved(request, apps);
+    const systemParts = hasSystem ? await host.yunohost.server.hooks('backup', shortCall(host)) : undefined;
+    const marked = await markedFolders(host.yunohost.paths, systemParts ?? []);
+    const unsaved = [...(await findUnsaved(request, apps)), ...(await findMarked(host, journal, marked))];
     await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
     const isNothing = !hasSystem && kept.length === 0;
@@ -277,7 +285,7 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
       origin: origins.produced,
       epoch: takeoverEpoch(journal),
       holder: 'fallback takeover',
-      systemParts: hasSystem ? await host.yunohost.server.hooks('backup', shortCall(host)) : undefined,
+      systemParts,
       apps: kept,
       attributes: {
         takeover: String(plan.snapshot),
@@ -319,8 +327,27 @@ async function findUnsaved({ host, journal, discarded }: CloseRequest, apps: rea
   for (const { app, folder } of kept)
     warn(
       host,
-      `${app} leaves its data out of every backup (do_not_backup_data): what was written here stays in ${folder}.`,
+      `${app ?? ''} leaves its data out of every backup (do_not_backup_data): what was written here stays in ${folder}.`,
     );
+  return kept;
+}
+
+/** Folders that a file `.nobackup` leaves out, of people who are here now; they stay, beside what comes back to their place. */
+async function findMarked(host: TakeoverHost, journal: Journal, marked: readonly string[]): Promise<KeptData[]> {
+  if (marked.length === 0) return [];
+  const own = journal.fact<OwnState>(deployFacts.own)?.entries.homes ?? [];
+  const users = (await host.yunohost.apps.users(shortCall(host))).map(({ username }) => username);
+  const aside = systemAside(journal);
+  const kept: KeptData[] = [];
+  for (const from of marked) {
+    const name = basename(from);
+    if (partOfFolder(from) === 'data_home' && own.includes(name) && !users.includes(name)) continue;
+    // YunoHost takes no folder that is called so for a home.
+    const folder = `/home/yunohost.fallback-produced-${takeoverEpoch(journal)}/${name}`;
+    const one = aside !== undefined && isIn(aside, from) ? { folder, from } : { folder: from };
+    warn(host, `${from} is left out of every backup (.nobackup): what was written here stays in ${one.folder}.`);
+    kept.push(one);
+  }
   return kept;
 }
 
@@ -365,6 +392,9 @@ async function removeBrought({ host, journal }: CloseRequest, produced: SavedSta
 async function bringOwnBack(request: CloseRequest, own: OwnState, produced: SavedState): Promise<void> {
   const { host, journal } = request;
   if (isSystemTaken(journal)) {
+    await journal.step('close:keep-marked', async () => {
+      for (const kept of keptData(journal)) if (kept.app === undefined) await moveKept(host, kept);
+    });
     await journal.step('close:restore-system', () => restoreOwnSystem(request));
     await journal.step('close:lift-domain-settings', () => liftNestedFolders(host));
     await journal.step('close:own-domains', () => keepDomains(host, own.domains, own.certificates));

@@ -32,6 +32,7 @@ import {
   throwIfHopeless,
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
+import type { ArchiveFacts } from './stored-archive.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 /** What happened to one app. */
@@ -216,20 +217,27 @@ async function makeWay({ host, journal }: DeployRequest, plan: TakeoverPlan, own
     const isAside = aside.some(({ apps }) => apps.some((app) => app.id === id));
     if (own.apps.includes(id) && isAside) await removeApp(host, id);
   }
-  const asideSystem = aside.find(({ systemParts }) => systemParts.length > 0);
   const { paths } = host.yunohost;
-  for (const [kind, folder, part] of [
-    ['homes', paths.homes, 'data_home'],
-    ['mail', paths.mail, 'data_mail'],
+  for (const [kind, folder] of [
+    ['homes', paths.homes],
+    ['mail', paths.mail],
   ] as const) {
-    if (!plan.systemParts.includes(part)) continue;
-    for (const name of plan.system?.names[kind] ?? []) {
-      const wasHere = own.entries[kind].includes(name);
-      if (!wasHere || asideSystem?.names[kind].includes(name) !== true) continue;
-      await removeTree(host, join(folder, name));
-    }
+    for (const name of makingWay(journal, kind)) await removeTree(host, join(folder, name));
   }
 }
+
+/** Own homes, or mail, that make way for those of the main server's users: both have them, and this server's own are put aside. */
+export function makingWay(journal: Journal, kind: 'homes' | 'mail'): string[] {
+  const { system, systemParts } = planOf(journal);
+  if (!systemParts.includes(kind === 'homes' ? 'data_home' : 'data_mail')) return [];
+  const here = journal.fact<OwnState>(deployFacts.own)?.entries[kind] ?? [];
+  const aside = systemAside(journal)?.names[kind] ?? [];
+  return (system?.names[kind] ?? []).filter((name) => here.includes(name) && aside.includes(name));
+}
+
+/** This server's own system, as it was put aside. */
+export const systemAside = (journal: Journal): ArchiveFacts | undefined =>
+  journal.result<SavedState>('put-aside')?.archives.find(({ systemParts }) => systemParts.length > 0);
 
 async function restoreSystem(
   host: TakeoverHost,
