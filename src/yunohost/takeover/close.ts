@@ -14,6 +14,7 @@ import {
   deployFacts,
   epochBefore,
   isDeployOpen,
+  makingWay,
   planOf,
   systemAside,
   takeoverEpoch,
@@ -41,6 +42,7 @@ import {
 import { type SavedState, saveState } from './save-state.ts';
 import { isIn } from './stored-archive.ts';
 import { sweepBefore, sweepLeftDomains } from './sweep.ts';
+import { homesToAttributes } from './system-home.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 export interface CloseRequest {
@@ -156,10 +158,24 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
   return report;
 }
 
-/** System parts of the main server that really came: of any other, what lies here says nothing of what was removed. */
-function takenPartsOf(journal: Journal): string[] {
-  const missing = journal.fact<LostPart[]>(deployFacts.systemMissing) ?? [];
-  return planOf(journal).systemParts.filter((part) => !missing.some(({ name }) => name === part));
+/**
+ * System parts of the main server that really came: of any other, what lies here says nothing of what was removed. A part that its
+ * archive only names did not come, and of the multimedia folder with a file `.nobackup` in it nothing is given back.
+ */
+function takenPartsOf(journal: Journal, marked: readonly string[]): string[] {
+  const missing = (journal.fact<LostPart[]>(deployFacts.systemMissing) ?? []).map(({ name }) => name);
+  const { system, systemParts } = planOf(journal);
+  const isHeld = (part: string): boolean => !part.startsWith('data_') || (system?.dataParts?.includes(part) ?? true);
+  const isMarked = (part: string): boolean => part !== 'data_home' && marked.map(partOfFolder).includes(part);
+  return systemParts.filter((part) => !missing.includes(part) && isHeld(part) && !isMarked(part));
+}
+
+/** Homes that are not to be brought home, nor taken for emptied: this server's own, and those that are in no backup. */
+function homesLeftOut(journal: Journal, marked: readonly string[]): string[] {
+  const way = makingWay(journal, 'homes');
+  const own = (journal.fact<OwnState>(deployFacts.own)?.entries.homes ?? []).filter((name) => !way.includes(name));
+  const homes = marked.filter((folder) => partOfFolder(folder) === 'data_home').map((folder) => basename(folder));
+  return [...new Set([...own, ...homes])].filter((name) => !name.startsWith('yunohost')).sort();
 }
 
 /** Whether something of what was produced may be gone from this server. */
@@ -290,7 +306,8 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
       attributes: {
         takeover: String(plan.snapshot),
         ownDomains: (own?.domains ?? []).join(' ').slice(0, 4000),
-        ...(hasSystem ? { takenParts: takenPartsOf(journal).join(' ').slice(0, 4000) } : {}),
+        ...(hasSystem ? { takenParts: takenPartsOf(journal, marked).join(' ').slice(0, 4000) } : {}),
+        ...(hasSystem ? homesToAttributes(homesLeftOut(journal, marked)) : {}),
         ...(discarded.length === 0 ? {} : { discarded: discarded.join(' ').slice(0, 4000) }),
         ...(isNothing ? { nothing: 'yes' } : {}),
       },

@@ -21,6 +21,8 @@ import { requireSavedData } from './restore-parts.ts';
 import { proveStored } from './stored-archive.ts';
 import {
   bringSystemHome,
+  homeOf,
+  homesLeftOutOf,
   isBrought,
   isHomeMember,
   isRemovedThere,
@@ -188,7 +190,10 @@ async function removedThere(
   const here = await compareVersions(session, base, safety, systemArchive, isHomeMember, host.signal);
   const written = new Set([...here.added, ...here.changed]);
   const taken = takenPartsOf(produced);
-  return there.removed.filter((member) => isRemovedThere(member, taken) && !written.has(member));
+  const leftOut = homesLeftOutOf(produced);
+  return there.removed.filter(
+    (member) => isRemovedThere(member, taken) && !leftOut.includes(homeOf(member) ?? '') && !written.has(member),
+  );
 }
 
 /**
@@ -256,6 +261,7 @@ async function bring(
         epoch,
         archive,
         isBrought: (part) => isBrought(part, takenPartsOf(produced), item.written),
+        homesLeftOut: homesLeftOutOf(produced),
         removedThere: () => removedThere(request, facts, produced),
         own: facts.own,
         ownDomainsThere: facts.ownDomainsThere,

@@ -114,6 +114,36 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     }
   });
 
+  it('are not replaced on the main server by what the fallback server has of its own', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    const [music, bob] = ['/home/yunohost.multimedia', '/home/bob'];
+    for (const folder of [music, bob]) {
+      main.write(`${folder}/both`, 'mine');
+      main.write(`${folder}/.nobackup`, '');
+      for (const name of ['both', 'own']) fallback.write(`${folder}/${name}`, 'of the fallback server');
+    }
+    await runMainNight(world, main.root);
+    await deploy(world, host);
+    for (const home of ['alice', 'carol']) fallback.write(`/home/${home}/produced`, 'produced');
+    await close(world, host);
+    const systemOf = (updated: Awaited<ReturnType<typeof update>>) =>
+      updated?.outcomes.find(({ name }) => name === 'system');
+    // Marked since: the safety backup would not hold what is there.
+    main.write('/home/alice/.nobackup', '');
+    const refused = systemOf(await update(world, main, { all: true }));
+    assert.equal(refused?.status, 'failed');
+    assert.match(refused?.reason ?? '', /in \/home\/alice, .*rm \/home\/alice\/\.nobackup/);
+    assert.ok(!main.has('/home/alice/produced'));
+    rmSync(join(main.root, 'home/alice/.nobackup'));
+    assert.equal(systemOf(await update(world, main, { all: true }))?.status, 'taken');
+    for (const folder of [music, bob]) {
+      assert.equal(main.read(`${folder}/both`), 'mine');
+      assert.ok(!main.has(`${folder}/own`));
+    }
+    for (const home of ['alice', 'carol']) assert.equal(main.read(`/home/${home}/produced`), 'produced');
+    assert.ok(!main.has('/home/fbadmin'));
+  });
+
   it('are set aside when their app is not installed: by a takeover, and by a recovery', async () => {
     const { world, main, fallback, host } = await twoServers();
     const [folder, aside] = ['/home/yunohost.app/demosql', '/home/yunohost.app/fallback-kept/demosql'];
