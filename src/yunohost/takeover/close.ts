@@ -1,11 +1,10 @@
 // Giving back, as a list of steps: what was produced is backed up and proved by rebuilding it; then what the takeover brought
 // is removed, the server's own state comes back, is looked at, and is let go.
-import { basename, dirname, join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive } from '../../sync/snapshots.ts';
-import { markedFolders, partOfFolder, unsavedDataOf } from '../left-out.ts';
+import { markedFolders } from '../left-out.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import {
   type AppOutcome,
@@ -14,16 +13,13 @@ import {
   deployFacts,
   epochBefore,
   isDeployOpen,
-  makingWay,
   planOf,
-  systemAside,
   takeoverEpoch,
   vitalParts,
 } from './deploy.ts';
 import { holdIntake, runningAgain, startIntake, startIntakeAgain, stopIntake, stoppedServices } from './intake.ts';
 import { type Journal, requireState } from './journal.ts';
 import { bringBackWritten } from './keep-written.ts';
-import { lookAt, moveAside } from './move-aside.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles } from './reach.ts';
@@ -40,10 +36,18 @@ import {
   throwIfHopeless,
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
-import { isIn } from './stored-archive.ts';
 import { sweepBefore, sweepLeftDomains } from './sweep.ts';
 import { homesToAttributes } from './system-home.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+import {
+  findMarked,
+  findUnsaved,
+  homesLeftOut,
+  type KeptData,
+  keptData,
+  moveKept,
+  takenPartsOf,
+} from './unsaved-here.ts';
 
 export interface CloseRequest {
   readonly host: TakeoverHost;
@@ -77,16 +81,6 @@ export interface CloseReport {
 export interface LostOwn extends LostPart {
   /** The snapshot that holds it; it stays pinned. */
   readonly snapshot: number;
-}
-
-/** Data that stay here, since no backup holds them; JSON. */
-export interface KeptData {
-  /** Its setting leaves them out, and it is removed; absent for a home or the multimedia folder, which a file `.nobackup` leaves out. */
-  readonly app?: string;
-  /** As the machine names it: `/home/yunohost.app/wiki`. */
-  readonly folder: string;
-  /** Where they lie until then, when it is another place: this server's own comes back to that one. */
-  readonly from?: string;
 }
 
 /** What the last takeover was, kept in the idle journal. */
@@ -156,26 +150,6 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
   };
   await journal.reset('idle', { last });
   return report;
-}
-
-/**
- * System parts of the main server that really came: of any other, what lies here says nothing of what was removed. A part that its
- * archive only names did not come, and of the multimedia folder with a file `.nobackup` in it nothing is given back.
- */
-function takenPartsOf(journal: Journal, marked: readonly string[]): string[] {
-  const missing = (journal.fact<LostPart[]>(deployFacts.systemMissing) ?? []).map(({ name }) => name);
-  const { system, systemParts } = planOf(journal);
-  const isHeld = (part: string): boolean => !part.startsWith('data_') || (system?.dataParts?.includes(part) ?? true);
-  const isMarked = (part: string): boolean => part !== 'data_home' && marked.map(partOfFolder).includes(part);
-  return systemParts.filter((part) => !missing.includes(part) && isHeld(part) && !isMarked(part));
-}
-
-/** Homes that are not to be brought home, nor taken for emptied: this server's own, and those that are in no backup. */
-function homesLeftOut(journal: Journal, marked: readonly string[]): string[] {
-  const way = makingWay(journal, 'homes');
-  const own = (journal.fact<OwnState>(deployFacts.own)?.entries.homes ?? []).filter((name) => !way.includes(name));
-  const homes = marked.filter((folder) => partOfFolder(folder) === 'data_home').map((folder) => basename(folder));
-  return [...new Set([...own, ...homes])].filter((name) => !name.startsWith('yunohost')).sort();
 }
 
 /** Whether something of what was produced may be gone from this server. */
@@ -290,7 +264,10 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
     const kept = apps.filter((id) => !discarded.includes(id) && !isUnfinished(journal, id));
     const systemParts = hasSystem ? await host.yunohost.server.hooks('backup', shortCall(host)) : undefined;
     const marked = await markedFolders(host.yunohost.paths, systemParts ?? []);
-    const unsaved = [...(await findUnsaved(request, apps)), ...(await findMarked(host, journal, marked))];
+    const unsaved = [
+      ...(await findUnsaved(host, journal, apps, discarded)),
+      ...(await findMarked(host, journal, marked)),
+    ];
     await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
     const isNothing = !hasSystem && kept.length === 0;
@@ -318,62 +295,6 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
     const from = await snapshotByNumber(session, plan.snapshot);
     return await saveState({ ...save, kept: from.record.archives.slice(0, 1) });
   });
-}
-
-/** What was written here and goes into no backup: told before anything is removed. @throws BACKUP_FAILED when it is not where it should be. */
-async function findUnsaved({ host, journal, discarded }: CloseRequest, apps: readonly string[]): Promise<KeptData[]> {
-  const own = journal.fact<OwnState>(deployFacts.own)?.apps ?? [];
-  const produced = `fallback-produced-${takeoverEpoch(journal)}`;
-  const { paths } = host.yunohost;
-  const kept: KeptData[] = [];
-  for (const { app, folder } of await unsavedDataOf(paths, apps)) {
-    // The restore of the own app would move or delete what it finds in its folder.
-    const from = own.includes(app) ? { folder: join(dirname(folder), produced, app), from: folder } : { folder };
-    if (own.includes(app) && (await lookAt(paths, folder)) === 'missing') {
-      if (discarded.includes(app)) continue;
-      throw new FallbackError(
-        'BACKUP_FAILED',
-        `${app} leaves its data out of every backup (do_not_backup_data), and they are not in ${folder}, where its settings have them. Nothing was removed.`,
-        {
-          hint: `Put its setting right (yunohost app setting ${app} data_dir -v FOLDER), or have them backed up (yunohost app setting ${app} do_not_backup_data -v 0). Then run fallback close again.`,
-        },
-      );
-    }
-    kept.push({ app, ...from });
-  }
-  for (const { app, folder } of kept)
-    warn(
-      host,
-      `${app ?? ''} leaves its data out of every backup (do_not_backup_data): what was written here stays in ${folder}.`,
-    );
-  return kept;
-}
-
-/** Folders that a file `.nobackup` leaves out, of people who are here now; they stay, beside what comes back to their place. */
-async function findMarked(host: TakeoverHost, journal: Journal, marked: readonly string[]): Promise<KeptData[]> {
-  if (marked.length === 0) return [];
-  const own = journal.fact<OwnState>(deployFacts.own)?.entries.homes ?? [];
-  const users = (await host.yunohost.apps.users(shortCall(host))).map(({ username }) => username);
-  const aside = systemAside(journal);
-  const kept: KeptData[] = [];
-  for (const from of marked) {
-    const name = basename(from);
-    if (partOfFolder(from) === 'data_home' && own.includes(name) && !users.includes(name)) continue;
-    // YunoHost takes no folder that is called so for a home.
-    const folder = `/home/yunohost.fallback-produced-${takeoverEpoch(journal)}/${name}`;
-    const one = aside !== undefined && isIn(aside, from) ? { folder, from } : { folder: from };
-    warn(host, `${from} is left out of every backup (.nobackup): what was written here stays in ${one.folder}.`);
-    kept.push(one);
-  }
-  return kept;
-}
-
-const keptData = (journal: Journal): readonly KeptData[] => journal.fact<KeptData[]>('unsaved') ?? [];
-
-/** Moves data out of the way of what comes back to their folder. They were seen: when they are gone, they were moved before, or by hand. */
-async function moveKept({ yunohost: { paths } }: TakeoverHost, { folder, from }: KeptData): Promise<void> {
-  if (from === undefined || (await lookAt(paths, from)) !== 'full') return;
-  await moveAside(paths, from, folder, 'run fallback close again');
 }
 
 /** Removes the apps that came, and their data: each is in the proved backup, or was given up by name. */
