@@ -1,7 +1,6 @@
 // The system part of an update: users, homes and mail that the fallback server produced come home. Settings of the machine
 // (SSH, firewall, certificates, files changed by hand) stay as they are here: those of the fallback server are its own.
-import { lstat, realpath, rm, rmdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { Epoch } from '../../format/ids.ts';
 import type { Attributes, SnapshotArchive } from '../../format/snapshot.ts';
@@ -16,6 +15,7 @@ import type { Journal } from './journal.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import { giveHomes, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
+import { removeInside } from './remove-tree.ts';
 import { makeSafety, pushSafety } from './replace-app.ts';
 import { type LostPart, leavePostInstall, restoreParts, throwIfHopeless } from './restore-parts.ts';
 import { type ArchiveFacts, isIn, proveStored } from './stored-archive.ts';
@@ -275,21 +275,4 @@ async function removeWhatWasRemoved({ host, removedThere }: SystemHomeRequest): 
     if (await removeInside(folder, member.slice(prefix.length))) removed++;
   }
   return removed;
-}
-
-/** Removes a file, or an empty folder, that really lies below `folder`: no link on the way leads elsewhere. */
-async function removeInside(folder: string, relative: string): Promise<boolean> {
-  const path = join(folder, relative);
-  const parent = await realpath(dirname(path)).catch(() => undefined);
-  const top = await realpath(folder).catch(() => undefined);
-  if (parent === undefined || top === undefined || parent !== join(top, dirname(relative))) return false;
-  const facts = await lstat(path).catch(() => undefined);
-  if (facts === undefined) return false;
-  if (facts.isDirectory())
-    return await rmdir(path).then(
-      () => true,
-      () => false,
-    );
-  await rm(path, { force: true });
-  return true;
 }
