@@ -56,7 +56,8 @@ export async function findUnsaved(
     // The restore of the own app would move or delete what it finds in its folder.
     const from = own.includes(app) ? { folder: join(dirname(folder), produced, app), from: folder } : { folder };
     if (own.includes(app) && (await lookAt(paths, folder)) === 'missing') {
-      if (discarded.includes(app)) continue;
+      // Given up by name, or cut off while it was restored: nothing was written.
+      if (discarded.includes(app) || (journal.isBegun(`app:${app}`) && !journal.isEnded(`app:${app}`))) continue;
       throw new FallbackError(
         'BACKUP_FAILED',
         `${app} leaves its data out of every backup (do_not_backup_data), and they are not in ${folder}, where its settings have them. Nothing was removed.`,
