@@ -30,6 +30,12 @@ export class FallbackError extends Error {
   }
 }
 
+/** What happened and what to do next, in one line. */
+export function messageWithHint(error: unknown): string {
+  if (error instanceof FallbackError) return `${error.message} ${error.hint}`.trim();
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Tells whether `error` is a FallbackError, with this code when one is given. */
 export function isFallbackError(error: unknown, code?: ErrorCode): error is FallbackError {
   return error instanceof FallbackError && (code === undefined || error.code === code);

@@ -51,7 +51,13 @@ async function run(given: Invocation): Promise<number | undefined> {
       `What was produced here is in snapshot ${report.produced}, verified: ${report.saved.join(', ') || 'nothing'}.`,
     );
     if (report.discarded.length > 0) output.line(`Given up: ${report.discarded.join(', ')}.`);
-    for (const { app, folder } of report.unsaved) {
+    for (const { app, folder, from = folder } of report.unsaved) {
+      if (app === undefined) {
+        output.warn(
+          `${from} is in no archive, because of a file .nobackup in it. What was written here stays in ${folder}: copy it to the main server yourself.`,
+        );
+        continue;
+      }
       output.warn(
         `The data of ${app} are in no archive, because its setting do_not_backup_data is 1. What was written here stays in ${folder}: copy it to the main server yourself.`,
       );
@@ -86,7 +92,8 @@ export const closeCommand: CommandBody = {
     'Backs up the system and every app that came, into the same repository, and rebuilds all of it to prove it. Only then are the apps and their data removed, ' +
       'and this server’s own state restored and looked at.',
     'Meanwhile nginx, postfix and dovecot stand still, so that nothing is written that the backup does not hold. Interrupted before anything was removed, it backs up anew.',
-    'An app whose setting do_not_backup_data is 1 has its data in no archive: they stay here, in their folder or, when an app of this server’s own comes back to it, beside it; close says where.',
+    'An app whose setting do_not_backup_data is 1 has its data in no archive: they stay here, in their folder or, when an app of this server’s own comes back to it, beside it; close says where. ' +
+      'The same goes for a home or the multimedia folder with a file .nobackup in it.',
     'An own app that fails to come back holds up nothing else: services run again, and the same command tries it once more; with --leave it stays in its snapshot. ' +
       'A part of the own system that fails is told, and the close ends with exit code 3.',
     'An app whose restore was cut off, by deploy or by close, may be here all the same: it is backed up by itself before it is removed, and close names the snapshot.',
@@ -99,7 +106,7 @@ export const closeCommand: CommandBody = {
     ['fallback close --discard wiki', 'without saving what the app wiki produced here'],
   ],
   json: [
-    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `app`, `folder`, and `from` when they were moved), `late` (a safety snapshot), `cutOff` (each `app`, `snapshot`), `wasBare`, `lost` (of this server’s own: each `name`, `reason`, `snapshot`).',
+    'One object: `produced` (a snapshot’s number), `saved`, `discarded`, `unsaved` (each `folder`, `app` unless it is a home or the multimedia folder, and `from` when they were moved), `late` (a safety snapshot), `cutOff` (each `app`, `snapshot`), `wasBare`, `lost` (of this server’s own: each `name`, `reason`, `snapshot`).',
   ],
   run,
 };

@@ -1,13 +1,10 @@
 // Giving back, as a list of steps: what was produced is backed up and proved by rebuilding it; then what the takeover brought
 // is removed, the server's own state comes back, is looked at, and is let go.
-import { mkdir, rename } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
-import { systemErrorCode } from '../../fs/map-fs-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive } from '../../sync/snapshots.ts';
-import { type UnsavedData, unsavedDataOf } from '../left-out.ts';
+import { markedFolders } from '../left-out.ts';
 import { origins, snapshotByNumber } from './choose-snapshot.ts';
 import { type CutOffApp, cutOffApps, saveCutOff } from './cut-off-app.ts';
 import {
@@ -42,7 +39,17 @@ import {
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
 import { sweepBefore, sweepLeftDomains } from './sweep.ts';
+import { homesToAttributes } from './system-home.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
+import {
+  findMarked,
+  findUnsaved,
+  homesLeftOut,
+  type KeptData,
+  keptData,
+  moveKept,
+  takenPartsOf,
+} from './unsaved-here.ts';
 
 export interface CloseRequest {
   readonly host: TakeoverHost;
@@ -62,7 +69,7 @@ export interface CloseReport {
   readonly produced: number;
   readonly saved: readonly string[];
   readonly discarded: readonly string[];
-  /** Apps whose data are in no archive, because their setting `do_not_backup_data` says so: they stay in these folders. */
+  /** Data that are in no archive, because the setting `do_not_backup_data` or a file `.nobackup` says so: they stay in these folders. */
   readonly unsaved: readonly KeptData[];
   /** A safety backup of what was written after an interruption, when there was one: `update` does not bring it home. */
   readonly late?: number;
@@ -78,12 +85,6 @@ export interface CloseReport {
 export interface LostOwn extends LostPart {
   /** The snapshot that holds it; it stays pinned. */
   readonly snapshot: number;
-}
-
-/** Data that stay here although their app is removed; JSON. */
-export interface KeptData extends UnsavedData {
-  /** Where they lie until then, when it is another place: this server's own app of the same id needs that one. */
-  readonly from?: string;
 }
 
 /** What the last takeover was, kept in the idle journal. */
@@ -154,12 +155,6 @@ export async function runClose(request: CloseRequest): Promise<CloseReport> {
   };
   await journal.reset('idle', { last });
   return report;
-}
-
-/** System parts of the main server that really came: of any other, what lies here says nothing of what was removed. */
-function takenPartsOf(journal: Journal): string[] {
-  const missing = journal.fact<LostPart[]>(deployFacts.systemMissing) ?? [];
-  return planOf(journal).systemParts.filter((part) => !missing.some(({ name }) => name === part));
 }
 
 /** All that the takeover brought is gone: what stands here now is this server's own, or was put here by hand since. */
@@ -278,7 +273,13 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
   if (hasSystem || apps.length > 0) await journal.step('close:stop-intake', () => stopIntake(host, journal));
   return await journal.step('close:save', async () => {
     const kept = apps.filter((id) => !discarded.includes(id) && !isUnfinished(journal, id));
-    const unsaved = await findUnsaved(host, journal, [...new Set([...apps, ...unfinishedApps(journal)])]);
+    const systemParts = hasSystem ? await host.yunohost.server.hooks('backup', shortCall(host)) : undefined;
+    const marked = await markedFolders(host.yunohost.paths, systemParts ?? []);
+    const here = [...new Set([...apps, ...unfinishedApps(journal)])];
+    const unsaved = [
+      ...(await findUnsaved(host, journal, here, discarded)),
+      ...(await findMarked(host, journal, marked)),
+    ];
     await journal.record({ facts: { brought: apps, discarded: [...discarded], unsaved, hasSystem } });
     tell(host, `backing up what was produced: ${[...(hasSystem ? ['system'] : []), ...kept].join(', ') || 'nothing'}`);
     const isNothing = !hasSystem && kept.length === 0;
@@ -289,12 +290,13 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
       origin: origins.produced,
       epoch: takeoverEpoch(journal),
       holder: 'fallback takeover',
-      systemParts: hasSystem ? await host.yunohost.server.hooks('backup', shortCall(host)) : undefined,
+      systemParts,
       apps: kept,
       attributes: {
         takeover: String(plan.snapshot),
         ownDomains: (own?.domains ?? []).join(' ').slice(0, 4000),
-        ...(hasSystem ? { takenParts: takenPartsOf(journal).join(' ').slice(0, 4000) } : {}),
+        ...(hasSystem ? { takenParts: takenPartsOf(journal, marked).join(' ').slice(0, 4000) } : {}),
+        ...(hasSystem ? homesToAttributes(homesLeftOut(journal, marked)) : {}),
         ...(discarded.length === 0 ? {} : { discarded: discarded.join(' ').slice(0, 4000) }),
         ...(isNothing ? { nothing: 'yes' } : {}),
       },
@@ -305,41 +307,6 @@ async function saveProduced(request: CloseRequest): Promise<SavedState> {
     const from = await snapshotByNumber(session, plan.snapshot);
     return await saveState({ ...save, kept: from.record.archives.slice(0, 1) });
   });
-}
-
-/** What was written here and goes into no backup: told before anything is removed. */
-async function findUnsaved(host: TakeoverHost, journal: Journal, apps: readonly string[]): Promise<KeptData[]> {
-  const own = journal.fact<OwnState>(deployFacts.own)?.apps ?? [];
-  const produced = `fallback-produced-${takeoverEpoch(journal)}`;
-  const kept = (await unsavedDataOf(host.yunohost.paths, apps)).map(({ app, folder }): KeptData => {
-    // The restore of the own app would move or delete what it finds in its folder.
-    return own.includes(app) ? { app, folder: join(dirname(folder), produced, app), from: folder } : { app, folder };
-  });
-  for (const { app, folder } of kept)
-    warn(
-      host,
-      `${app} leaves its data out of every backup (do_not_backup_data): what was written here stays in ${folder}.`,
-    );
-  return kept;
-}
-
-const keptData = (journal: Journal): readonly KeptData[] => journal.fact<KeptData[]>('unsaved') ?? [];
-
-/** Moves data out of the way of the own app, into a folder that is root's alone: its owner is a mere number from now on. */
-async function moveKept({ yunohost }: TakeoverHost, { app, folder, from }: KeptData): Promise<void> {
-  const { paths } = yunohost;
-  if (from === undefined) return;
-  try {
-    await mkdir(paths.at(dirname(folder)), { mode: 0o700, recursive: true });
-    await rename(paths.at(from), paths.at(folder));
-  } catch (cause) {
-    // It was moved before, or nothing was ever written.
-    if (systemErrorCode(cause) === 'ENOENT') return;
-    throw new FallbackError('IO', `The data of ${app} in ${from} cannot be moved to ${folder}: ${String(cause)}`, {
-      cause,
-      hint: `No backup holds them, and this server’s own ${app} comes back to that folder: move them yourself, then run fallback close again.`,
-    });
-  }
 }
 
 /** Removes the apps that came, and their data: each is in the proved backup, was saved by itself, or was given up by name. */
@@ -383,6 +350,9 @@ async function removeBrought(request: CloseRequest, produced: SavedState): Promi
 async function bringOwnBack(request: CloseRequest, own: OwnState, produced: SavedState): Promise<void> {
   const { host, journal } = request;
   if (isSystemTaken(journal)) {
+    await journal.step('close:keep-marked', async () => {
+      for (const kept of keptData(journal)) if (kept.app === undefined) await moveKept(host, kept);
+    });
     await journal.step('close:restore-system', () => restoreOwnSystem(request));
     await journal.step('close:lift-domain-settings', () => liftNestedFolders(host));
     await journal.step('close:own-domains', () => keepDomains(host, own.domains, own.certificates));

@@ -1,10 +1,8 @@
 // The takeover, as a list of steps. Each is recorded before and after, and can be done again from its beginning.
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FallbackError } from '../../errors/fallback-error.ts';
+import { FallbackError, messageWithHint } from '../../errors/fallback-error.ts';
 import { type Epoch, parseEpoch } from '../../format/ids.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
-import { withFsErrors } from '../../fs/map-fs-error.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
@@ -18,6 +16,7 @@ import { type OwnState, readOwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import type { PlannedApp, TakeoverPlan } from './preflight.ts';
 import { giveHomes, keepAccess, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
+import { removeTree } from './remove-tree.ts';
 import {
   endOfTry,
   hasApp,
@@ -28,10 +27,12 @@ import {
   restoreAppTwice,
   restoreParts,
   retryParts,
+  setLeftDataAside,
   type TryEnd,
   throwIfHopeless,
 } from './restore-parts.ts';
 import { type SavedState, saveState } from './save-state.ts';
+import type { ArchiveFacts } from './stored-archive.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 /** What happened to one app. */
@@ -216,20 +217,27 @@ async function makeWay({ host, journal }: DeployRequest, plan: TakeoverPlan, own
     const isAside = aside.some(({ apps }) => apps.some((app) => app.id === id));
     if (own.apps.includes(id) && isAside) await removeApp(host, id);
   }
-  const asideSystem = aside.find(({ systemParts }) => systemParts.length > 0);
   const { paths } = host.yunohost;
-  for (const [kind, folder, part] of [
-    ['homes', paths.homes, 'data_home'],
-    ['mail', paths.mail, 'data_mail'],
+  for (const [kind, folder] of [
+    ['homes', paths.homes],
+    ['mail', paths.mail],
   ] as const) {
-    if (!plan.systemParts.includes(part)) continue;
-    for (const name of plan.system?.names[kind] ?? []) {
-      const wasHere = own.entries[kind].includes(name);
-      if (!wasHere || asideSystem?.names[kind].includes(name) !== true) continue;
-      await withFsErrors(`remove ${name}`, () => rm(join(folder, name), { recursive: true, force: true }));
-    }
+    for (const name of makingWay(journal, kind)) await removeTree(host, join(folder, name));
   }
 }
+
+/** Own homes, or mail, that make way for those of the main server's users: both have them, and this server's own are put aside. */
+export function makingWay(journal: Journal, kind: 'homes' | 'mail'): string[] {
+  const { system, systemParts } = planOf(journal);
+  if (!systemParts.includes(kind === 'homes' ? 'data_home' : 'data_mail')) return [];
+  const here = journal.fact<OwnState>(deployFacts.own)?.entries[kind] ?? [];
+  const aside = systemAside(journal)?.names[kind] ?? [];
+  return (system?.names[kind] ?? []).filter((name) => here.includes(name) && aside.includes(name));
+}
+
+/** This server's own system, as it was put aside. */
+export const systemAside = (journal: Journal): ArchiveFacts | undefined =>
+  journal.result<SavedState>('put-aside')?.archives.find(({ systemParts }) => systemParts.length > 0);
 
 async function restoreSystem(
   host: TakeoverHost,
@@ -278,7 +286,7 @@ async function takeApps(request: DeployRequest, plan: TakeoverPlan, snapshot: Li
         return reason === undefined ? { id: app.id, status: 'restored' } : { id: app.id, status: 'missing', reason };
       } catch (error) {
         throwIfHopeless(request.host, error);
-        return { id: app.id, status: 'missing', reason: error instanceof Error ? error.message : String(error) };
+        return { id: app.id, status: 'missing', reason: messageWithHint(error) };
       }
     });
   }
@@ -297,7 +305,8 @@ async function putAppAside({ host, session, journal, pin }: DeployRequest, id: s
   const own = journal.fact<OwnState>(deployFacts.own);
   if (own?.apps.includes(id) !== true || asideOfApp(journal, id) !== undefined) return;
   const folder = await unsavedData(host.yunohost.paths, id);
-  if (folder !== undefined) throw new FallbackError('BACKUP_FAILED', whyItStays({ app: id, folder }).reason);
+  if (folder !== undefined)
+    throw new FallbackError('BACKUP_FAILED', whyItStays({ app: id, folder }).reason, { hint: '' });
   const saved = await journal.step(`put-aside:${id}`, () =>
     saveState({
       host,
@@ -351,6 +360,8 @@ async function takeApp(
   const name = placedName('take', app.id);
   try {
     await placeArchive(host, session, archive, name, facts);
+    // What a failed try left is none of this server's.
+    if (journal.fact<TryEnd>(tryFact(app.id)) === undefined) await setLeftDataAside(host, app);
     await journal.record({ facts: { [tryFact(app.id)]: 'begun' satisfies TryEnd } });
     const reason = await replaceByPlaced(host, app, name);
     await journal.record({ facts: { [tryFact(app.id)]: reason === undefined ? undefined : endOfTry(host, app.id) } });

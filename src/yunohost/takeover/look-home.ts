@@ -1,4 +1,6 @@
 // What an update would bring home, item by item: who wrote since the takeover. Backs up what is here, and restores nothing.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Epoch } from '../../format/ids.ts';
 import type { RepositoryWriter } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
@@ -19,6 +21,8 @@ import { type OwnState, readOwnState } from './own-state.ts';
 import { hasApp } from './restore-parts.ts';
 import { saveState } from './save-state.ts';
 import {
+  homeOf,
+  homesLeftOutOf,
   isBrought,
   isHomeMember,
   isHomePart,
@@ -151,15 +155,9 @@ async function compareItem(
       : await compareVersions(session, base, after, name, isCounted, host.signal);
   const taken = takenPartsOf(produced);
   const all = await against(produced);
-  const there = isSystem ? comingHome(all, taken) : all;
-  for (const part of isSystem ? wholePartsOf(onlyChanges(all, (_, change) => change !== 'removed')) : []) {
-    if (!part.startsWith('data_') || isBrought(part, taken)) continue;
-    const members = `data/${part.slice('data_'.length)}`;
-    warn(
-      host,
-      `The takeover left ${part} out, so it is not brought home. What is there: fallback restore ${produced.head.number} ${name} ${members} --to FOLDER`,
-    );
-  }
+  const leftOut = homesLeftOutOf(produced);
+  const there = isSystem ? comingHome(all, taken, leftOut) : all;
+  if (isSystem) tellLeftOut(host, all, produced, taken);
   const here = await against(safety);
   const written = isSystem && !there.isUnknown ? wholePartsOf(there) : undefined;
   const older = isSystem ? overwrittenBy(here) : [];
@@ -188,16 +186,39 @@ async function compareItem(
   };
 }
 
+/** What of the fallback server's system is not brought home, and how to get at it. */
+function tellLeftOut(
+  host: TakeoverHost,
+  all: Changes,
+  produced: ListedSnapshot,
+  taken: readonly string[] | undefined,
+): void {
+  const whereIs = (members: string): string =>
+    `What is there: fallback restore ${produced.head.number} ${systemArchive} ${members} --to FOLDER`;
+  for (const part of wholePartsOf(onlyChanges(all, (_, change) => change !== 'removed'))) {
+    if (!part.startsWith('data_') || isBrought(part, taken)) continue;
+    const members = `data/${part.slice('data_'.length)}`;
+    warn(host, `The takeover left ${part} out, so it is not brought home. ${whereIs(members)}`);
+  }
+  const written = new Set([...all.added, ...all.changed].map(homeOf));
+  for (const home of homesLeftOutOf(produced)) {
+    if (!written.has(home) || !existsSync(join(host.yunohost.paths.homes, home))) continue;
+    const own = `/home/${home} there is the fallback server’s own, so it is not brought home.`;
+    warn(host, `${own} ${whereIs(`data/home/${home}`)}`);
+  }
+}
+
 const domainOf = (domainPath: string | undefined): string | undefined => domainPath?.split('/')[0];
 
 /** Settings of an app hold its port, which each machine chooses for itself; they change with anything else of the app. */
 const isMachineOwn = (member: string): boolean => /^apps\/[^/]+\/settings\/settings\.yml$/.test(member);
 
 /** Changes of the fallback server's system that concern this server. */
-const comingHome = (there: Changes, taken: readonly string[] | undefined): Changes =>
+const comingHome = (there: Changes, taken: readonly string[] | undefined, leftOut: readonly string[]): Changes =>
   onlyChanges(there, (member, change) => {
     const part = partOf(member);
     if (part === undefined) return true;
+    if (leftOut.includes(homeOf(member) ?? '')) return false;
     return change === 'removed' ? isRemovedThere(member, taken) : isBrought(part, taken);
   });
 

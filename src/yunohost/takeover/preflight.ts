@@ -5,10 +5,11 @@ import type { SnapshotArchive } from '../../format/snapshot.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import type { ListedSnapshot } from '../../sync/snapshots.ts';
 import { systemArchive } from '../coverage.ts';
-import { unsavedDataOf } from '../left-out.ts';
+import { markedFolders, partOfFolder, unsavedDataOf } from '../left-out.ts';
 import { factsFromAttributes, readRelease } from '../night/machine-facts.ts';
 import { neededForRestore } from './placed-archive.ts';
-import { type AppFacts, type ArchiveFacts, isBadArchive, proveStored } from './stored-archive.ts';
+import { findLeftData } from './restore-parts.ts';
+import { type AppFacts, type ArchiveFacts, isBadArchive, isIn, proveStored } from './stored-archive.ts';
 import { shortCall, type TakeoverHost, tell } from './takeover-host.ts';
 
 /** `refused`: deploy does not begin unless it is forced. `impossible`: it cannot be done at all. */
@@ -217,6 +218,33 @@ async function judgeSpace(host: TakeoverHost, archives: readonly ArchiveFacts[])
   };
 }
 
+/** Own folders that no backup holds, and that the main server brings as well: what is in them could not come back. */
+async function judgeMarked({ yunohost }: TakeoverHost, plan: TakeoverPlan): Promise<Finding[]> {
+  if (plan.isBare) return [];
+  const marked = await markedFolders(yunohost.paths, plan.systemParts);
+  const clashing = marked.filter((folder) => plan.system !== undefined && isIn(plan.system, folder));
+  return clashing.map((folder) => ({
+    level: 'refused',
+    text: `Both servers have ${folder}, and a file .nobackup in this server’s own leaves it out of every backup: the main server’s would replace what is in it, and fallback close could not bring it back.`,
+    hint: `rm ${folder}/.nobackup, and it is put aside too. Or leave the part out, in the configuration: deploy.exclude_system = ["${partOfFolder(folder)}"].`,
+  }));
+}
+
+/** Data of apps that are not installed here: a restore would replace them. */
+async function judgeLeftData(host: TakeoverHost, plan: TakeoverPlan): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const app of plan.apps) {
+    const left = await findLeftData(host, app);
+    if (left === undefined) continue;
+    findings.push({
+      level: 'warning',
+      text: `${app.id} is not installed here, but ${left.folder} is not empty. What lies there is moved to ${left.aside} before the main server’s comes, and stays there.`,
+      hint: 'Move it away or remove it yourself, if it is of no use there.',
+    });
+  }
+  return findings;
+}
+
 async function judgeOwn(host: TakeoverHost, plan: TakeoverPlan): Promise<Finding[]> {
   if (plan.isBare)
     return [{ level: 'ok', text: 'This machine is not post-installed: there is nothing of its own to put aside.' }];
@@ -290,6 +318,8 @@ export async function preflight(request: PreflightRequest): Promise<Preflight> {
   findings.push(await judgeSpace(host, all));
   findings.push(...judgeSystem(plan));
   findings.push(...(await judgeOwn(host, plan)));
+  findings.push(...(await judgeMarked(host, plan)));
+  findings.push(...(await judgeLeftData(host, plan)));
   return { findings, plan };
 }
 

@@ -1,13 +1,14 @@
 // Restores of a placed archive, judged by what YunoHost says of each part and app, never by its exit code alone.
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { withFsErrors } from '../../fs/map-fs-error.ts';
 import { readAppSettings } from '../command/app-settings.ts';
 import { isGoodResult } from '../command/backup-commands.ts';
 import { yunohostFailure } from '../command/yunohost-runner.ts';
-import { unsavedData } from '../left-out.ts';
+import { unsavedData, usualDataFolder } from '../left-out.ts';
+import { lookAt, moveAside } from './move-aside.ts';
 import type { AppFacts } from './stored-archive.ts';
 import { longCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
@@ -90,11 +91,41 @@ export const leftover = (id: string, command: 'deploy' | 'close'): string =>
 /** Whether YunoHost has this app, a half-restored one too: `app list` may leave such a one out. */
 export const hasApp = (host: TakeoverHost, id: string): boolean => existsSync(join(host.yunohost.paths.apps, id));
 
+/** What an app's restore lays down data by. */
+type DataFacts = Pick<AppFacts, 'id' | 'isDataLeftOut' | 'dataFolder'>;
+
 /**
- * A restore replaces an app's data by those of its archive. @param inside what is to be restored.
- * @throws BACKUP_FAILED when the data that are here are in no backup, and so would be lost.
+ * The folder of data that a restore of this app would replace although it is not installed: an earlier close or
+ * `yunohost app remove` kept them. @param app what is to be restored. @returns the folder, and where its data can be set aside.
  */
-export async function requireSavedData(host: TakeoverHost, { id, isDataLeftOut }: AppFacts): Promise<void> {
+export async function findLeftData(
+  host: TakeoverHost,
+  { id, isDataLeftOut, dataFolder = usualDataFolder(id) }: DataFacts,
+): Promise<{ readonly folder: string; readonly aside: string } | undefined> {
+  const { paths } = host.yunohost;
+  if (isDataLeftOut || hasApp(host, id) || (await lookAt(paths, dataFolder)) !== 'full') return undefined;
+  const first = join(dirname(dataFolder), 'fallback-kept', basename(dataFolder));
+  let aside = first;
+  for (let number = 1; (await lookAt(paths, aside)) !== 'missing'; number++) aside = `${first}.${number}`;
+  return { folder: dataFolder, aside };
+}
+
+/** Sets such data aside: they are in no backup, and would go with the app when that is removed. @throws IO. */
+export async function setLeftDataAside(host: TakeoverHost, app: DataFacts): Promise<void> {
+  const left = await findLeftData(host, app);
+  if (left === undefined) return;
+  await moveAside(host.yunohost.paths, left.folder, left.aside, 'run the same command again');
+  warn(host, `${app.id} was not installed, but ${left.folder} was not empty: what lay there is in ${left.aside} now.`);
+}
+
+/**
+ * A restore replaces an app's data by those of its archive. Data of an app that is not installed are set aside.
+ * @param inside what is to be restored.
+ * @throws BACKUP_FAILED when the data that are here are in no backup, and so would be lost; IO.
+ */
+export async function requireSavedData(host: TakeoverHost, inside: AppFacts): Promise<void> {
+  const { id, isDataLeftOut } = inside;
+  await setLeftDataAside(host, inside);
   const folder = isDataLeftOut ? undefined : await unsavedData(host.yunohost.paths, id);
   if (folder === undefined) return;
   throw new FallbackError(

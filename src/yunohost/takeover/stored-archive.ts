@@ -1,5 +1,6 @@
 // Rebuilds an archive of the repository to nowhere: every byte is read and verified, and what a takeover wants to know of it
 // is picked up on the way.
+import { basename } from 'node:path';
 import { Writable } from 'node:stream';
 import { FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
@@ -8,7 +9,7 @@ import { newRestoreCounters, type RestoreCounters } from '../../sync/restore/res
 import { restoreArchiveToStream } from '../../sync/restore/restore-stream.ts';
 import { TarReader } from '../../tar/tar-reader.ts';
 import { settingIn } from '../command/app-settings.ts';
-import { leavesDataOut } from '../left-out.ts';
+import { dataFolderIn, leavesDataOut, partOfFolder } from '../left-out.ts';
 import { type InsideInfo, parseInfo } from '../night/prove-archive.ts';
 
 /** Folders of an archive whose immediate children say what a system restore brings. */
@@ -34,6 +35,8 @@ export interface AppFacts {
   readonly path: string | undefined;
   /** Its archive holds no data: they were left out by its setting. */
   readonly isDataLeftOut: boolean;
+  /** Where its data lie, by its settings; absent in journals of older versions. */
+  readonly dataFolder?: string;
 }
 
 /** What an archive holds; JSON. */
@@ -47,9 +50,17 @@ export interface ArchiveFacts {
   readonly yunohostVersion: string;
   readonly systemParts: readonly string[];
   readonly names: SystemNames;
+  /** Parts such as `data_home` of which it holds members: a part that it only names brings nothing. Absent in journals of older versions. */
+  readonly dataParts?: readonly string[];
   /** The main domain; undefined without `conf_ynh_settings`. */
   readonly mainDomain: string | undefined;
   readonly apps: readonly AppFacts[];
+}
+
+/** Whether a system archive holds members of a home or of the multimedia folder. @param folder such as `/home/bob`. */
+export function isIn({ names, dataParts }: Pick<ArchiveFacts, 'names' | 'dataParts'>, folder: string): boolean {
+  const part = partOfFolder(folder);
+  return part === 'data_home' ? names.homes.includes(basename(folder)) : (dataParts?.includes(part) ?? true);
 }
 
 const smallFileBytesMax = 1024 * 1024;
@@ -59,6 +70,7 @@ const namesMax = 20_000;
 /** Looks at the members of an archive as they pass. */
 class FactCollector {
   readonly #names = new Map<keyof typeof listed, Set<string>>();
+  readonly #dataParts = new Set<string>();
   readonly #texts = new Map<string, Buffer[]>();
   #into: Buffer[] | undefined;
 
@@ -70,6 +82,8 @@ class FactCollector {
         this.#into = [];
         this.#texts.set(path, this.#into);
       }
+      const data = /^data\/([^/]+)/.exec(path)?.[1];
+      if (data !== undefined && this.#dataParts.size < namesMax) this.#dataParts.add(`data_${data}`);
       for (const [kind, folder] of Object.entries(listed) as [keyof typeof listed, string][]) {
         if (!path.startsWith(folder)) continue;
         const child = path.slice(folder.length).split('/')[0] ?? '';
@@ -86,6 +100,10 @@ class FactCollector {
   text(path: string): string | undefined {
     const parts = this.#texts.get(path);
     return parts === undefined ? undefined : Buffer.concat(parts).toString('utf8');
+  }
+
+  dataParts(): string[] {
+    return [...this.#dataParts].sort();
   }
 
   names(): SystemNames {
@@ -108,7 +126,7 @@ function appsOf(info: InsideInfo, collector: FactCollector): AppFacts[] {
   return [...info.apps].map(([id, { version, name }]) => {
     const yaml = collector.text(`apps/${id}/settings/settings.yml`) ?? '';
     const [domain, path] = [settingIn(yaml, 'domain'), settingIn(yaml, 'path')];
-    return { id, version, name, domain, path, isDataLeftOut: leavesDataOut(yaml) };
+    return { id, version, name, domain, path, isDataLeftOut: leavesDataOut(yaml), dataFolder: dataFolderIn(yaml, id) };
   });
 }
 
@@ -149,6 +167,7 @@ export async function proveStored(
     yunohostVersion: info?.fromYunohostVersion ?? '',
     systemParts: info?.systemParts ?? [],
     names: collector.names(),
+    dataParts: collector.dataParts(),
     mainDomain: collector.text('conf/ynh/current_host')?.trim(),
     apps: info === undefined ? [] : appsOf(info, collector),
   };

@@ -1,11 +1,11 @@
 // Removes what a takeover brought besides apps: homes and mail of the main server's users, settings and certificates of its
 // domains. Only what lies in the proved backup of what was produced, and was not there before or is in the own backup.
-import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
+import { lstat, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { withFsErrors } from '../../fs/map-fs-error.ts';
 import { planOf } from './deploy.ts';
 import type { Journal } from './journal.ts';
 import { namesIn, type OwnState, watchedFolders } from './own-state.ts';
+import { removeTree } from './remove-tree.ts';
 import { hasApp } from './restore-parts.ts';
 import type { SavedState } from './save-state.ts';
 import type { ArchiveFacts, SystemNames } from './stored-archive.ts';
@@ -13,10 +13,6 @@ import { longCall, shortCall, type TakeoverHost, tell } from './takeover-host.ts
 
 const systemOf = (archives: readonly ArchiveFacts[]): ArchiveFacts | undefined =>
   archives.find(({ systemParts }) => systemParts.length > 0);
-
-async function remove(path: string): Promise<void> {
-  await withFsErrors(`remove ${path}`, () => rm(path, { recursive: true, force: true }));
-}
 
 /**
  * Before the own system comes back: homes, mail and data that would otherwise mix with it.
@@ -52,7 +48,7 @@ export async function sweepBefore(
       const isAside = aside?.names[kind].includes(name) === true;
       if ((isSaved || isUntouched) && (!wasHere || isAside)) {
         tell(host, `removing ${kind === 'homes' ? '/home' : '/var/mail'}/${name}`);
-        await remove(join(folder, name));
+        await removeTree(host, join(folder, name));
       }
     }
   }
@@ -65,7 +61,7 @@ async function sweepAppData(host: TakeoverHost, journal: Journal, own: OwnState)
   const ran = journal.fact<string[]>('brought') ?? [];
   for (const { id } of planOf(journal).apps) {
     if (hasApp(host, id) || ran.includes(id) || own.entries.appData.includes(id) || own.apps.includes(id)) continue;
-    if (journal.isBegun(`app:${id}`)) await remove(host.yunohost.paths.at(`/home/yunohost.app/${id}`));
+    if (journal.isBegun(`app:${id}`)) await removeTree(host, host.yunohost.paths.at(`/home/yunohost.app/${id}`));
   }
 }
 
@@ -88,7 +84,7 @@ export async function sweepLeftDomains(
   const { paths } = host.yunohost;
   const saved: SystemNames | undefined = systemOf(produced)?.names;
   if (own === undefined) {
-    for (const name of saved?.dyndns ?? []) await remove(join(paths.dyndnsKeys, name));
+    for (const name of saved?.dyndns ?? []) await removeTree(host, join(paths.dyndnsKeys, name));
     return;
   }
   const { domains } = await host.yunohost.domains.list(shortCall(host));
@@ -99,7 +95,7 @@ export async function sweepLeftDomains(
     const folder = paths.at(watchedFolders[kind]);
     for (const name of await namesIn(folder)) {
       const isTheirs = saved?.[kind].includes(name) === true;
-      if (isTheirs && !own.entries[kind].includes(name)) await remove(join(folder, name));
+      if (isTheirs && !own.entries[kind].includes(name)) await removeTree(host, join(folder, name));
     }
     if (kind === 'dkim' && (await namesIn(folder)).length === 0) await rmdir(folder).catch(() => undefined);
   }

@@ -1,22 +1,24 @@
 // The system part of an update: users, homes and mail that the fallback server produced come home. Settings of the machine
 // (SSH, firewall, certificates, files changed by hand) stay as they are here: those of the fallback server are its own.
-import { lstat, realpath, rm, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import type { Epoch } from '../../format/ids.ts';
-import type { SnapshotArchive } from '../../format/snapshot.ts';
+import type { Attributes, SnapshotArchive } from '../../format/snapshot.ts';
 import type { RepositoryReader, RepositoryWriter } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
 import { systemArchive } from '../coverage.ts';
+import { markedFolders } from '../left-out.ts';
 import type { Changes } from './compare-versions.ts';
+import { cutMembers } from './cut-members.ts';
 import type { Journal } from './journal.ts';
 import type { OwnState } from './own-state.ts';
 import { placeArchive, placedName, removePlaced } from './placed-archive.ts';
 import { giveHomes, keepDomains, liftNestedFolders, setTiles, tilesOf } from './reach.ts';
+import { removeInside } from './remove-tree.ts';
 import { makeSafety, pushSafety } from './replace-app.ts';
 import { type LostPart, leavePostInstall, restoreParts, throwIfHopeless } from './restore-parts.ts';
-import { proveStored } from './stored-archive.ts';
+import { type ArchiveFacts, isIn, proveStored } from './stored-archive.ts';
 import { longCall, shortCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
 /** Parts that belong to a machine, not to its users. */
@@ -42,6 +44,29 @@ export function partOf(member: string): string | undefined {
 /** Parts of the main server that the fallback server had, as its `close` noted; undefined: an older version closed. */
 export const takenPartsOf = ({ record }: ListedSnapshot): readonly string[] | undefined =>
   record.attributes['takenParts']?.split(' ').filter((one) => one !== '');
+
+const homesAttribute = 'homesLeftOut';
+const attributeBytesMax = 4000;
+
+/** Names of homes that are not to be brought home, as attributes of a snapshot: as many as it takes, with `/` between the names. */
+export function homesToAttributes(homes: readonly string[]): Attributes {
+  const texts: string[] = [];
+  for (const name of homes) {
+    const longer = `${texts.at(-1) ?? ''}/${name}`;
+    if (texts.length > 0 && Buffer.byteLength(longer) <= attributeBytesMax) texts[texts.length - 1] = longer;
+    else texts.push(`/${name}`);
+  }
+  return Object.fromEntries(texts.map((text, index) => [`${homesAttribute}${index === 0 ? '' : index}`, text]));
+}
+
+/** Those names, as the fallback server's `close` noted them; none when an older version closed. */
+export const homesLeftOutOf = ({ record }: ListedSnapshot): readonly string[] =>
+  Object.entries(record.attributes)
+    .filter(([key]) => key.startsWith(homesAttribute))
+    .flatMap(([, text]) => text.split('/').filter((name) => name !== ''));
+
+/** The home that a member of a system archive belongs to; undefined for none. */
+export const homeOf = (member: string): string | undefined => /^data\/home\/([^/]+)/.exec(member)?.[1];
 
 /** Parts of YunoHost's own that these changes touch and that a restore replaces as a whole. */
 export const wholePartsOf = ({ added, changed, removed }: Changes): string[] => {
@@ -79,6 +104,8 @@ export interface SystemHomeRequest {
   readonly archive: SnapshotArchive;
   /** Whether a part of the archive is brought home. */
   isBrought(part: string): boolean;
+  /** Homes of the archive that are not brought home: they are the fallback server's own. */
+  readonly homesLeftOut: readonly string[];
   /** Members of homes and mail that were removed on the fallback server and not written here. */
   removedThere(): Promise<readonly string[]>;
   /** This server before; undefined when it was bare, and has its system from the snapshot that was taken over. */
@@ -130,6 +157,7 @@ export async function bringSystemHome(request: SystemHomeRequest): Promise<strin
   const parts = facts.systemParts.filter((part) => request.isBrought(part) && here.includes(part));
   if (parts.length === 0) return undefined;
   if (!journal.isBegun('system:restore')) {
+    await requireUnmarked(request, facts, parts);
     await journal.forget((step) => step === 'system:safety' || step === 'system:push-safety');
   }
   const safety = await journal.step('system:safety', () => makeSafety(host, systemArchive, { system: parts }));
@@ -148,6 +176,24 @@ export async function bringSystemHome(request: SystemHomeRequest): Promise<strin
   return `What was here is back; files that had come stay in homes and mail. ${reason}`;
 }
 
+/** The safety backup leaves out what is marked here: it could not be put back. @throws BACKUP_FAILED. */
+async function requireUnmarked(
+  { host, homesLeftOut }: SystemHomeRequest,
+  facts: ArchiveFacts,
+  parts: readonly string[],
+): Promise<void> {
+  const marked = await markedFolders(host.yunohost.paths, parts);
+  const clashing = marked.filter((folder) => isIn(facts, folder) && !homesLeftOut.includes(basename(folder)));
+  if (clashing.length === 0) return;
+  throw new FallbackError(
+    'BACKUP_FAILED',
+    `What comes home would replace files in ${clashing.join(', ')}, and a file .nobackup there leaves them out of every backup, the safety backup too. Nothing was changed.`,
+    {
+      hint: `To have them backed up and replaced: rm ${clashing.map((folder) => `${folder}/.nobackup`).join(' ')}, then fallback update again. To leave all as it is here: fallback update --keep ${systemArchive}.`,
+    },
+  );
+}
+
 /** All parts, not only those that failed: new users with old homes would be neither this server nor the other. */
 async function putBack(host: TakeoverHost, safety: string, parts: readonly string[], reason: string): Promise<void> {
   tell(host, `putting ${parts.join(', ')} back`);
@@ -163,12 +209,16 @@ async function putBack(host: TakeoverHost, safety: string, parts: readonly strin
 }
 
 async function restoreHome(
-  { host, session, archive, own }: SystemHomeRequest,
+  { host, session, archive, own, homesLeftOut }: SystemHomeRequest,
   parts: readonly string[],
 ): Promise<LostPart[]> {
   const name = placedName('take', systemArchive);
   try {
     await placeArchive(host, session, archive, name);
+    if (homesLeftOut.length > 0) {
+      const isCut = (member: string): boolean => homesLeftOut.includes(homeOf(member) ?? '');
+      await cutMembers(host.yunohost.paths.archive(name), isCut, host.signal);
+    }
     tell(host, `restoring ${parts.join(', ')}`);
     try {
       return await restoreParts(host, name, parts);
@@ -225,21 +275,4 @@ async function removeWhatWasRemoved({ host, removedThere }: SystemHomeRequest): 
     if (await removeInside(folder, member.slice(prefix.length))) removed++;
   }
   return removed;
-}
-
-/** Removes a file, or an empty folder, that really lies below `folder`: no link on the way leads elsewhere. */
-async function removeInside(folder: string, relative: string): Promise<boolean> {
-  const path = join(folder, relative);
-  const parent = await realpath(dirname(path)).catch(() => undefined);
-  const top = await realpath(folder).catch(() => undefined);
-  if (parent === undefined || top === undefined || parent !== join(top, dirname(relative))) return false;
-  const facts = await lstat(path).catch(() => undefined);
-  if (facts === undefined) return false;
-  if (facts.isDirectory())
-    return await rmdir(path).then(
-      () => true,
-      () => false,
-    );
-  await rm(path, { force: true });
-  return true;
 }

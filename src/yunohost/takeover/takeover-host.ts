@@ -102,12 +102,13 @@ export async function runSmall(
   host: TakeoverHost,
   program: string,
   args: readonly string[],
+  timeLimitMs = 10 * 60_000,
 ): Promise<string | undefined> {
   const { exitCode, stderr } = await runProgram({
     program,
     args,
     environment: host.environment,
-    timeLimitMs: 10 * 60_000,
+    timeLimitMs,
     signal: host.signal,
   });
   return exitCode === 0 ? undefined : (stderr.trim().split('\n').at(-1) ?? `exit code ${exitCode}`);

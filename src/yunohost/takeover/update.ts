@@ -1,5 +1,5 @@
 // On the main server: brings home what the fallback server produced, app by app, and goes back to normal operation.
-import { FallbackError } from '../../errors/fallback-error.ts';
+import { FallbackError, messageWithHint } from '../../errors/fallback-error.ts';
 import { type Epoch, parseEpoch } from '../../format/ids.ts';
 import { findArchive, type ListedSnapshot } from '../../sync/snapshots.ts';
 import { systemArchive } from '../coverage.ts';
@@ -21,6 +21,8 @@ import { requireSavedData } from './restore-parts.ts';
 import { proveStored } from './stored-archive.ts';
 import {
   bringSystemHome,
+  homeOf,
+  homesLeftOutOf,
   isBrought,
   isHomeMember,
   isRemovedThere,
@@ -188,7 +190,10 @@ async function removedThere(
   const here = await compareVersions(session, base, safety, systemArchive, isHomeMember, host.signal);
   const written = new Set([...here.added, ...here.changed]);
   const taken = takenPartsOf(produced);
-  return there.removed.filter((member) => isRemovedThere(member, taken) && !written.has(member));
+  const leftOut = homesLeftOutOf(produced);
+  return there.removed.filter(
+    (member) => isRemovedThere(member, taken) && !leftOut.includes(homeOf(member) ?? '') && !written.has(member),
+  );
 }
 
 /**
@@ -256,6 +261,7 @@ async function bring(
         epoch,
         archive,
         isBrought: (part) => isBrought(part, takenPartsOf(produced), item.written),
+        homesLeftOut: homesLeftOutOf(produced),
         removedThere: () => removedThere(request, facts, produced),
         own: facts.own,
         ownDomainsThere: facts.ownDomainsThere,
@@ -290,6 +296,6 @@ async function bring(
     if (!(error instanceof FallbackError)) throw error;
     const isTooLarge = error.code === 'DISK_FULL' && !isHalf(journal, item);
     if (error.code !== 'BACKUP_FAILED' && error.exitCode !== 4 && !isTooLarge) throw error;
-    return { name, status: 'failed', reason: error.message };
+    return { name, status: 'failed', reason: messageWithHint(error) };
   }
 }

@@ -89,6 +89,13 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     const before = readServerState(fallback.root);
     await deploy(world, host);
     liveOneDay(fallback, { day: 5, seed: 5, users: [], apps: [demoPg] });
+    // A folder that is not there is the wrong one: the own app would come back over the right one.
+    await host.yunohost.apps.setSetting('demopg', 'data_dir', '/srv/demopg');
+    await assert.rejects(
+      close(world, host),
+      (error) => isFallbackError(error, 'BACKUP_FAILED') && /not in \/srv\/demopg/.test(error.message),
+    );
+    await host.yunohost.apps.setSetting('demopg', 'data_dir', '/home/yunohost.app/demopg');
     const report = await close(world, host);
     const [from, folder] = ['/home/yunohost.app/demopg', '/home/yunohost.app/fallback-produced-2/demopg'];
     assert.deepEqual(report.unsaved, [{ app: 'demopg', folder, from }]);
@@ -118,6 +125,27 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     }
   });
 
+  it('are set aside when their app is not installed: by a takeover, and by a recovery', async () => {
+    const { world, main, fallback, host } = await twoServers();
+    const [folder, aside] = ['/home/yunohost.app/demosql', '/home/yunohost.app/fallback-kept/demosql'];
+    fallback.write(`${folder}/kept`, 'of an earlier close');
+    const { findings } = await look(world, host);
+    assert.ok(findings.some(({ level, text }) => level === 'warning' && text.includes(`is moved to ${aside}`)));
+    const report = await deploy(world, host);
+    assert.ok(report.apps.every(({ status }) => status === 'restored'));
+    await close(world, host);
+    assert.equal(fallback.read(`${aside}/kept`), 'of an earlier close');
+    assert.ok(!fallback.has(folder));
+    const mainHost = hostOf(main.root, join(world.folder, 'main-state'));
+    for (const place of [aside, `${aside}.1`]) {
+      main.write(`${folder}/kept`, place);
+      await mainHost.yunohost.apps.remove('demosql');
+      assert.equal((await recover(world, mainHost, 'demosql')).status, 'replaced');
+      assert.equal(main.read(`${place}/kept`), place);
+      assert.ok(!main.has(`${folder}/kept`));
+    }
+  });
+
   it('are not replaced on the main server: neither by a recovery, nor by what comes home', async () => {
     const { world, main, fallback, host } = await twoServers();
     await leaveOut(main.root, 'demosql');
@@ -138,7 +166,8 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     await close(world, host);
     const updated = await update(world, main, { take: ['demosql'] });
     const outcome = updated?.outcomes.find(({ name }) => name === 'demosql');
-    assert.deepEqual([outcome?.status, /would replace them/.test(outcome?.reason ?? '')], ['failed', true]);
+    assert.equal(outcome?.status, 'failed');
+    assert.match(outcome?.reason ?? '', /would replace them.*do_not_backup_data -v 0/);
     assert.equal(main.read(`${folder}/mine`), 'mine');
   });
 });
