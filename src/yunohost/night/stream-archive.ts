@@ -48,9 +48,16 @@ export function collectWarnings(into: string[]): (warning: StreamWarning) => voi
   };
 }
 
+const sourceOver = (name: string, bytes: AsyncIterable<Uint8Array>): ByteSource =>
+  new StreamSource(name, Readable.from(bytes, { objectMode: false, highWaterMark: 1024 * 1024 }));
+
 /** A source over a tar that is made while it is read. */
-export function tarSource(name: string, options: TarStreamOptions): ByteSource {
-  return new StreamSource(name, Readable.from(streamTar(options), { objectMode: false, highWaterMark: 1024 * 1024 }));
+export const tarSource = (name: string, options: TarStreamOptions): ByteSource => sourceOver(name, streamTar(options));
+
+/** Files change while they are read; what YunoHost collected for us does not, unless YunoHost gave up. */
+function requireCollected(workFolder: string, { kind, path }: StreamWarning): void {
+  if (kind !== 'vanished' || !path.startsWith(`${workFolder}/`)) return;
+  throw new FallbackError('YUNOHOST_FAILED', `${path} vanished: YunoHost gave up while its files were read.`);
 }
 
 /** One `backup create` that runs beside us, and the ways to end it. */
@@ -60,6 +67,7 @@ class RunningBackup {
   readonly #controller = new AbortController();
   readonly #context: NightContext;
   #timer: NodeJS.Timeout | undefined;
+  #isOver = false;
 
   constructor(context: NightContext, target: YunohostTarget, meeting: HookMeeting) {
     this.#context = context;
@@ -74,7 +82,10 @@ class RunningBackup {
         environment: { ...runEnvironment(context), ...meeting.environment },
       },
     );
-    this.result.catch(() => undefined);
+    const over = (): void => {
+      this.#isOver = true;
+    };
+    this.result.then(over, over);
   }
 
   limit(ms: number, what: string): void {
@@ -114,6 +125,24 @@ class RunningBackup {
       waiting.abort(new Error('no longer awaited'));
       this.unlimit();
     }
+  }
+
+  /**
+   * Passes on what is read from the work folder, then lets the hook go. What YunoHost says after that is told by `end`.
+   * @throws YUNOHOST_FAILED when YunoHost had not waited for the last byte: it empties its folder then, whatever was read.
+   */
+  async *whileCollected(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    yield* bytes;
+    const isTooSoon = this.#isOver;
+    const failure = await this.end('done').then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (!isTooSoon && (await this.meeting.wasHeard())) return;
+    const said = failure instanceof Error ? `: ${failure.message}` : '.';
+    throw new FallbackError('YUNOHOST_FAILED', `YunoHost ended before its files were read to their end${said}`, {
+      ...(failure === undefined ? {} : { cause: failure }),
+    });
   }
 
   async end(word: 'done' | 'failed'): Promise<void> {
@@ -166,13 +195,20 @@ export async function streamArchive(target: YunohostTarget, { context }: MakeReq
     }
     const accounts = await context.accounts();
     const warnings: string[] = [];
-    const onWarning = collectWarnings(warnings);
+    const collect = collectWarnings(warnings);
+    const onWarning = (warning: StreamWarning): void => {
+      requireCollected(workFolder, warning);
+      collect(warning);
+    };
     return {
       target,
       missingParts: missingParts(target, info),
       attributes: attributesOf(target, info, 'stream'),
       warnings,
-      open: async () => tarSource(target.name, { rows, accounts, onWarning, signal: context.signal }),
+      open: async () => {
+        const tar = streamTar({ rows, accounts, onWarning, signal: context.signal });
+        return sourceOver(target.name, running.whileCollected(tar));
+      },
       finish: async () => {
         await running.end('done');
         const { errors, results } = await running.result;
