@@ -108,6 +108,11 @@ export class ArchiveSequence {
   }
 
   #reasonToSkip(target: NightTarget): Failure | undefined {
+    if (target.kind === 'app' && target.isUnreadable === true) {
+      const { name } = target;
+      const reason = `YunoHost cannot read this app: it is in /etc/yunohost/apps, and not in \`yunohost app list\`. See: yunohost app info ${name}`;
+      return { reason, code: 'YUNOHOST_FAILED' };
+    }
     const { isScheduled, configuration, localMinute } = this.#context;
     const { window } = configuration.push;
     if (isScheduled && window !== undefined && !isInWindow(window, localMinute())) {

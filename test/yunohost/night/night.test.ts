@@ -7,6 +7,7 @@ import { FallbackError, isFallbackError } from '../../../src/errors/fallback-err
 import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
 import { setRoom } from '../double/free-space.ts';
+import { layApp } from '../double/seed-apps.ts';
 import { listMembers } from '../double/tar-read.ts';
 import { archivePath } from '../double/testing.ts';
 import { doubleAccounts, NightFixture, statuses, tinyApp } from '../night-fixture.ts';
@@ -95,6 +96,23 @@ describe('a night of archives', () => {
       ],
     );
     assert.match(run.result.coverage.warnings.join(), /nonsense/);
+  });
+
+  it('an app that YunoHost cannot read any more has not vanished: it failed, whether it was saved before or not', async () => {
+    const fixture = await NightFixture.create();
+    const toml = '[system]\nenabled = false\n';
+    await fixture.night(toml);
+    await layApp(fixture.server, tinyApp('notes'), 7);
+    for (const id of ['blog', 'notes']) fixture.server.write(`/etc/yunohost/apps/${id}/manifest.toml`, 'id = [');
+    fixture.server.write('/etc/yunohost/apps/leftover/note.txt', 'no app\n');
+    const run = await fixture.night(toml);
+    assert.deepEqual(statuses(run), { wiki: 'saved', blog: 'kept', notes: 'missing' });
+    assert.equal(run.result.exitCode, 3);
+    assert.equal(run.result.push.snapshot.complete, false);
+    assert.match(run.result.outcomes.at(-1)?.reason ?? '', /yunohost app info notes/);
+    const without = await fixture.night(`${toml}[apps]\nexclude = ["blog", "notes"]\n`);
+    assert.deepEqual(statuses(without), { wiki: 'saved' });
+    assert.deepEqual(without.result.coverage.warnings, []);
   });
 
   it('with no app selected nothing but the system is asked for (D11)', async () => {
