@@ -4,12 +4,14 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { chooseMainSnapshot } from '../../../src/yunohost/takeover/choose-snapshot.ts';
+import { pushBytes, withSession } from '../../support/client-fixture.ts';
 import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
 import { setRoom } from '../double/free-space.ts';
 import { layApp } from '../double/seed-apps.ts';
 import { listMembers } from '../double/tar-read.ts';
-import { archivePath } from '../double/testing.ts';
+import { archivePath, newRoot } from '../double/testing.ts';
 import { doubleAccounts, NightFixture, statuses, tinyApp } from '../night-fixture.ts';
 
 const failing = async (work: Promise<unknown>): Promise<unknown> =>
@@ -113,6 +115,24 @@ describe('a night of archives', () => {
     const without = await fixture.night(`${toml}[apps]\nexclude = ["blog", "notes"]\n`);
     assert.deepEqual(statuses(without), { wiki: 'saved' });
     assert.deepEqual(without.result.coverage.warnings, []);
+  });
+
+  it('files pushed by name in between are no night: tonight follows the last one, and a takeover takes it', async () => {
+    const fixture = await NightFixture.create();
+    const toml = '[system]\nenabled = false\n';
+    const { result } = await fixture.night(toml);
+    const { repository, secret } = fixture.client;
+    await withSession(repository, secret, async (session) => {
+      await pushBytes(session, newRoot(), { photos: new Uint8Array(1000) });
+      for (const name of [undefined, 'latest', '2099-01-01']) {
+        assert.equal((await chooseMainSnapshot(session, name)).summary.number, result.push.snapshot.number);
+      }
+      assert.equal((await chooseMainSnapshot(session, '2')).summary.number, 2);
+    });
+    await fixture.yunohost.apps.remove('wiki', { purge: true });
+    setFaults(fixture.server.root, [{ match: '^backup create', kind: 'app-fails', app: 'blog' }]);
+    await layApp(fixture.server, tinyApp('notes'), 7);
+    assert.deepEqual(statuses(await fixture.night(toml)), { blog: 'kept', notes: 'saved', wiki: 'vanished' });
   });
 
   it('with no app selected nothing but the system is asked for (D11)', async () => {
