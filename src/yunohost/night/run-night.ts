@@ -45,7 +45,7 @@ export async function cleanUp({ yunohost, state, onEvent }: NightContext): Promi
   if (orphans > 0 || paths.length > 0) onEvent?.({ step: 'cleaned', paths, orphans });
 }
 
-/** What the last window did not reach comes first, so that nothing starves. */
+/** What the last window did not reach comes first, what waits longest before all, so that nothing starves in a short one. */
 function orderByTurn(
   targets: readonly NightTarget[],
   previous: ReadonlyMap<string, SnapshotArchive>,
@@ -53,7 +53,9 @@ function orderByTurn(
 ): NightTarget[] {
   if (!isScheduled || configuration.push.window === undefined || previous.size === 0) return [...targets];
   const isLate = ({ name }: NightTarget): boolean => (previous.get(name)?.status ?? 'kept') === 'kept';
-  return [...targets.filter(isLate), ...targets.filter((target) => !isLate(target))];
+  const savedAtMs = ({ name }: NightTarget): number => previous.get(name)?.savedAtMs ?? 0;
+  const late = targets.filter(isLate).sort((a, b) => savedAtMs(a) - savedAtMs(b));
+  return [...late, ...targets.filter((target) => !isLate(target))];
 }
 
 /**

@@ -183,6 +183,26 @@ describe('a night of archives', () => {
     assert.equal(next.result.exitCode, 0);
   });
 
+  it('a window that is always too short: what waits longest has its turn, nothing starves', async () => {
+    const fixture = await NightFixture.create({ apps: ['a', 'b', 'c'].map((id) => tinyApp(id)) });
+    const toml = '[push]\nwindow = "01:00-05:00"\n[system]\nenabled = false\n';
+    await fixture.night(toml);
+    const saved: string[] = [];
+    for (let night = 0; night < 4; night++) {
+      let minute = 60;
+      await fixture.night(toml, {
+        isScheduled: true,
+        localMinute: () => minute,
+        onEvent: (event) => {
+          if (event.step !== 'saved') return;
+          saved.push(event.name);
+          minute = 301;
+        },
+      });
+    }
+    assert.deepEqual(saved, ['a', 'b', 'c', 'a']);
+  });
+
   it('an archive that breaks while it is read costs another run without it, not the night', async () => {
     const fixture = await NightFixture.create();
     await fixture.night();
