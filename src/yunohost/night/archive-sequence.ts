@@ -139,13 +139,12 @@ export class ArchiveSequence {
     try {
       if (missingParts.length > 0) {
         const failure = { reason: `YunoHost could not save: ${missingParts.join(', ')}.`, code: 'YUNOHOST_FAILED' };
-        const previous = this.#plan.previous.get(name);
-        if (target.kind === 'app' || (previous !== undefined && (await isWhole(this.#context.session, previous)))) {
+        if (target.kind === 'app' || (await this.#hasMore(name, missingParts))) {
           this.#firstError ??= new FallbackError('YUNOHOST_FAILED', failure.reason);
           yield* this.#keep(target, failure);
           return;
         }
-        // Better a part of the system than none at all.
+        // Better a part of the system than none at all, or than one that lacks the same and grows old.
         this.#incomplete.set(name, failure.reason);
       }
       this.#context.onEvent?.({ step: 'pushing', name });
@@ -163,6 +162,14 @@ export class ArchiveSequence {
       if (!isFinished) await made.discard();
       else await made.discard().catch(() => undefined);
     }
+  }
+
+  /** Whether the last archive holds a part that tonight's lacks. */
+  async #hasMore(name: string, missing: readonly string[]): Promise<boolean> {
+    const previous = this.#plan.previous.get(name);
+    const parts = previous?.attributes['parts']?.split(' ');
+    if (previous === undefined || parts?.some((part) => missing.includes(part)) === false) return false;
+    return await isWhole(this.#context.session, previous);
   }
 
   async #opened(made: MadeArchive): Promise<ByteSource> {
