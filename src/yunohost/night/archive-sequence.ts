@@ -41,6 +41,8 @@ export class ArchiveSequence {
   readonly outcomes = new Map<string, NightOutcome>();
   /** Archives whose bytes broke while they were read: a run that goes again leaves them out. */
   readonly broken = new Map<string, unknown>();
+  /** Begun by any run: one that goes again makes them again, whatever the window says by then. */
+  readonly #begun = new Set<string>();
   readonly #context: NightContext;
   readonly #plan: SequencePlan;
   readonly #references = new Map<string, SizeReference>();
@@ -80,8 +82,14 @@ export class ArchiveSequence {
     this.#incomplete.clear();
     for (const target of this.#plan.targets) yield* this.#one(target);
     const isAnySaved = [...this.outcomes.values()].some(({ status }) => status === 'saved' || status === 'suspicious');
-    if (!isAnySaved)
-      throw this.#firstError ?? new FallbackError('INCOMPLETE', 'Nothing was saved. The last snapshot is untouched.');
+    if (!isAnySaved) {
+      const [broken] = this.broken.values();
+      throw (
+        this.#firstError ??
+        broken ??
+        new FallbackError('INCOMPLETE', 'Nothing was saved. The last snapshot is untouched.')
+      );
+    }
     for (const archive of this.#plan.vanished) yield* this.#keepVanished(archive);
   }
 
@@ -92,6 +100,7 @@ export class ArchiveSequence {
       yield* this.#keep(target, refused);
       return;
     }
+    this.#begun.add(target.name);
     this.#context.onEvent?.({ step: 'making', name: target.name });
     let made: MadeArchive;
     try {
@@ -113,13 +122,14 @@ export class ArchiveSequence {
       const reason = `YunoHost cannot read this app: it is in /etc/yunohost/apps, and not in \`yunohost app list\`. See: yunohost app info ${name}`;
       return { reason, code: 'YUNOHOST_FAILED' };
     }
-    const { isScheduled, configuration, localMinute } = this.#context;
-    const { window } = configuration.push;
-    if (isScheduled && window !== undefined && !isInWindow(window, localMinute())) {
-      return { reason: `The time window ${showWindow(window)} was over before its turn came.`, code: 'INCOMPLETE' };
-    }
     const broken = this.broken.get(target.name);
     if (broken !== undefined) return failureOf(broken);
+    const { isScheduled, configuration, localMinute } = this.#context;
+    const { window } = configuration.push;
+    const isLate = isScheduled && window !== undefined && !isInWindow(window, localMinute());
+    if (isLate && !this.#begun.has(target.name)) {
+      return { reason: `The time window ${showWindow(window)} was over before its turn came.`, code: 'INCOMPLETE' };
+    }
     if (this.#busy !== undefined && target.kind !== 'files') return failureOf(this.#busy);
     return undefined;
   }

@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
+import type { NightEvent } from '../../../src/yunohost/night/night-context.ts';
 import { chooseMainSnapshot } from '../../../src/yunohost/takeover/choose-snapshot.ts';
 import { pushBytes, withSession } from '../../support/client-fixture.ts';
 import { readCalls } from '../double/call-log.ts';
@@ -223,6 +224,36 @@ describe('a night of archives', () => {
     assert.equal(run.result.exitCode, 3);
     assert.equal(fixture.client.repository.files.length, 2);
     assert.deepEqual(fixture.leftovers(), []);
+  });
+
+  it('an archive breaks and the window has closed: what the first run saved is saved again, and the break is named', async () => {
+    const fixture = await NightFixture.create();
+    const toml = '[push]\nmethod = "stream"\nwindow = "01:00-05:00"\n[system]\nenabled = false\n';
+    await fixture.night(toml);
+    let minute = 60;
+    let isBroken = false;
+    const changes = {
+      isScheduled: true,
+      localMinute: () => minute,
+      onEvent: ({ step, ...event }: NightEvent) => {
+        // A disk error in the last archive, long after the window.
+        isBroken = step === 'making' && 'name' in event && event.name === 'wiki';
+        if (isBroken) minute = 301;
+      },
+      accounts: async () => {
+        const names = doubleAccounts(fixture.server);
+        const fail = async (): Promise<string> => {
+          throw new FallbackError('ARCHIVE_UNREADABLE', 'photo.jpg cannot be read: EIO.');
+        };
+        return isBroken ? { ...names, userName: fail } : names;
+      },
+    };
+    const run = await fixture.night(toml, changes);
+    assert.deepEqual(statuses(run), { blog: 'saved', wiki: 'kept' });
+    assert.match(run.result.outcomes[1]?.reason ?? '', /EIO/);
+    minute = 60;
+    const alone = fixture.night(`${toml}[apps]\ninclude = ["wiki"]\n`, changes);
+    assert.match(String(await failing(alone)), /EIO/);
   });
 
   it('nothing at all could be saved: an error, and no snapshot', async () => {
