@@ -33,6 +33,14 @@ const failureOf = (error: unknown): Failure => ({
   code: isFallbackError(error) ? error.code : undefined,
 });
 
+/** What an archive lacks; undefined when it is whole. */
+function lackOf({ target, missingParts }: MadeArchive): Failure | undefined {
+  if (missingParts.length === 0) return undefined;
+  const names = missingParts.join(', ');
+  if (target.kind === 'files') return { reason: `Not there: ${names}.`, code: 'NOT_FOUND' };
+  return { reason: `YunoHost could not save: ${names}.`, code: 'YUNOHOST_FAILED' };
+}
+
 /** A failure of one target, not of the whole night and no defect. */
 const isOfOneTarget = (error: unknown): boolean =>
   (isFallbackError(error) && error.code !== 'INTERNAL') || systemErrorCode(error) !== undefined;
@@ -72,7 +80,7 @@ export class ArchiveSequence {
     return reference === undefined && !this.#incomplete.has(name) ? 'saved' : 'suspicious';
   };
   readonly #bytes = new Map<string, number>();
-  readonly #incomplete = new Map<string, string>();
+  readonly #incomplete = new Map<string, Failure>();
 
   /** @throws the first failure when nothing at all could be saved. */
   async *run(): AsyncGenerator<PushArchive | KeptArchive> {
@@ -147,15 +155,15 @@ export class ArchiveSequence {
     const { name } = target;
     let isFinished = false;
     try {
-      if (missingParts.length > 0) {
-        const failure = { reason: `YunoHost could not save: ${missingParts.join(', ')}.`, code: 'YUNOHOST_FAILED' };
+      const failure = lackOf(made);
+      if (failure !== undefined) {
         if (target.kind === 'app' || (await this.#hasMore(name, missingParts))) {
           this.#firstError ??= new FallbackError('YUNOHOST_FAILED', failure.reason);
           yield* this.#keep(target, failure);
           return;
         }
-        // Better a part of the system than none at all, or than one that lacks the same and grows old.
-        this.#incomplete.set(name, failure.reason);
+        // Better a part than nothing at all, or than one that lacks the same and grows old.
+        this.#incomplete.set(name, failure);
       }
       this.#context.onEvent?.({ step: 'pushing', name });
       yield {
@@ -177,8 +185,9 @@ export class ArchiveSequence {
   /** Whether the last archive holds a part that tonight's lacks. */
   async #hasMore(name: string, missing: readonly string[]): Promise<boolean> {
     const previous = this.#plan.previous.get(name);
-    const parts = previous?.attributes['parts']?.split(' ');
-    if (previous === undefined || parts?.some((part) => missing.includes(part)) === false) return false;
+    if (previous === undefined) return false;
+    const held = previous.attributes['parts'] ?? previous.attributes['paths'];
+    if (held !== undefined && !missing.some((part) => ` ${held} `.includes(` ${part} `))) return false;
     return await isWhole(this.#context.session, previous);
   }
 
@@ -219,7 +228,7 @@ export class ArchiveSequence {
       ...(reference === undefined
         ? {}
         : { referenceBytes: String(reference.referenceBytes), suspiciousNights: String(reference.nights) }),
-      ...(missing === undefined ? {} : { incomplete: missing.slice(0, 1000) }),
+      ...(missing === undefined ? {} : { incomplete: missing.reason.slice(0, 1000) }),
     };
   }
 
@@ -232,7 +241,7 @@ export class ArchiveSequence {
       reference === undefined
         ? undefined
         : `It has ${bytes} bytes; it had ${reference.referenceBytes}. Is something missing in it?`;
-    const reason = [missing, small].filter((text) => text !== undefined).join(' ');
+    const reason = [missing?.reason, small].filter((text) => text !== undefined).join(' ');
     this.outcomes.set(name, {
       name,
       kind,
@@ -241,7 +250,7 @@ export class ArchiveSequence {
       savedAtMs: this.#context.session.environment.nowMs(),
       warnings,
       ...(reason === '' ? {} : { reason }),
-      ...(missing === undefined ? {} : { code: 'YUNOHOST_FAILED' }),
+      ...(missing?.code === undefined ? {} : { code: missing.code }),
     });
     this.#context.onEvent?.({ step: 'saved', name });
   }

@@ -1,11 +1,11 @@
 // Method `stream`: YunoHost collects, our hook hands its folder over, and the tar is made while the push reads it.
 
-import { readFile } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { toHex } from '../../bytes/hex.ts';
 import { FallbackError } from '../../errors/fallback-error.ts';
-import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { systemErrorCode, withFsErrors } from '../../fs/map-fs-error.ts';
 import { type ByteSource, StreamSource } from '../../sync/push/byte-source.ts';
 import type { Created } from '../command/backup-commands.ts';
 import { HookMeeting, installPushHook, pushMethod } from '../stream/push-hook.ts';
@@ -222,7 +222,22 @@ export async function streamArchive(target: YunohostTarget, { context }: MakeReq
   }
 }
 
-/** The archive of extra paths: made by us alone, without YunoHost. */
+type PathState = 'there' | 'link' | 'absent';
+
+async function stateOf(path: string): Promise<PathState> {
+  try {
+    // With a slash at its end it would be what the link points to.
+    return (await lstat(path.replace(/(.)\/+$/, '$1'))).isSymbolicLink() ? 'link' : 'there';
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return 'absent';
+    throw error;
+  }
+}
+
+/**
+ * The archive of extra paths: made by us alone, without YunoHost.
+ * @throws NOT_FOUND when none of them is there: an archive of nothing would pass for theirs.
+ */
 export async function streamFiles(
   target: Extract<NightTarget, { kind: 'files' }>,
   { context }: MakeRequest,
@@ -231,14 +246,23 @@ export async function streamFiles(
   const warnings: string[] = [];
   const onWarning = collectWarnings(warnings);
   const { paths } = yunohost;
-  const rows = target.paths.map((path) => ({ source: paths.at(path), dest: path.replace(/^\/+/, '') || '.' }));
+  const states = new Map<string, PathState>();
+  for (const path of target.paths) states.set(path, await stateOf(paths.at(path)));
+  const held = target.paths.filter((path) => states.get(path) !== 'absent');
+  const missing = target.paths.filter((path) => states.get(path) === 'absent');
+  if (held.length === 0)
+    throw new FallbackError('NOT_FOUND', `Nothing of extra.paths is there: ${missing.join(', ')}.`);
+  for (const path of held) {
+    if (states.get(path) === 'link') warnings.push(`${path} is a link: it is kept, and nothing of what it points to`);
+  }
+  const rows = held.map((path) => ({ source: paths.at(path), dest: path.replace(/^\/+/, '') || '.' }));
   // The key must not lie in the backup that it opens.
   const exclude = [...configuration.extra.exclude.map((path) => paths.at(path)), state.folder];
   const accounts = await context.accounts();
   return {
     target,
-    missingParts: [],
-    attributes: { kind: 'files', method: 'stream', paths: target.paths.join(' ').slice(0, 4000) },
+    missingParts: missing,
+    attributes: { kind: 'files', method: 'stream', paths: held.join(' ').slice(0, 4000) },
     warnings,
     open: async () => tarSource(target.name, { rows, accounts, onWarning, exclude, signal: context.signal }),
     finish: async () => undefined,

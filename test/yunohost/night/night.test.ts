@@ -163,6 +163,29 @@ describe('a night of archives', () => {
     );
   });
 
+  it('extra paths that are not there are told, never an archive of nothing', async () => {
+    const fixture = await NightFixture.create({ apps: [] });
+    const tomlOf = (...names: string[]) => `[extra]\npaths = ${JSON.stringify(names)}\n[system]\nenabled = false\n`;
+    const outcome = async (toml: string) => (await fixture.night(toml)).result.outcomes[0];
+    fixture.server.write('/srv/data/a.txt', 'a\n');
+    symlinkSync('/srv/data', fixture.server.path('/srv/link'));
+    assert.ok(isFallbackError(await failing(fixture.night(tomlOf('/srv/tpyo'))), 'NOT_FOUND'));
+    const partly = await fixture.night(tomlOf('/srv/data', '/srv/tpyo', '/srv/link'));
+    assert.equal(partly.result.exitCode, 3);
+    assert.equal(partly.result.push.snapshot.complete, false);
+    const [first] = partly.result.outcomes;
+    assert.equal(first?.status, 'suspicious');
+    assert.equal(first?.reason, 'Not there: /srv/tpyo.');
+    assert.match(first?.warnings.join() ?? '', /\/srv\/link is a link/);
+    // The same is missing as the last time: no reason to keep that.
+    assert.equal((await outcome(tomlOf('/srv/data', '/srv/tpyo')))?.status, 'suspicious');
+    // A disk that is not mounted tonight: what was there is kept.
+    rmSync(fixture.server.path('/srv/data'), { recursive: true });
+    fixture.server.write('/srv/other', 'b\n');
+    const kept = await failing(fixture.night(tomlOf('/srv/data', '/srv/other')));
+    assert.match(String(kept), /Not there: \/srv\/data/);
+  });
+
   it('a time window that ends: what was not reached is kept, and comes first the next night', async () => {
     const fixture = await NightFixture.create();
     await fixture.night();
