@@ -76,11 +76,15 @@ export class ArchiveSequence {
     const { suspiciousPercent } = this.#context.configuration.push;
     const reference = judgeSize(lengthBytes, this.#plan.previous.get(name), suspiciousPercent);
     if (reference !== undefined) this.#references.set(name, reference);
+    const lack = this.#pushing?.target.name === name ? lackOf(this.#pushing) : undefined;
+    if (lack !== undefined) this.#incomplete.set(name, lack);
     this.#bytes.set(name, lengthBytes);
     return reference === undefined && !this.#incomplete.has(name) ? 'saved' : 'suspicious';
   };
   readonly #bytes = new Map<string, number>();
   readonly #incomplete = new Map<string, Failure>();
+  /** One at a time: what the push reads now. */
+  #pushing: MadeArchive | undefined;
 
   /** @throws the first failure when nothing at all could be saved. */
   async *run(): AsyncGenerator<PushArchive | KeptArchive> {
@@ -156,16 +160,14 @@ export class ArchiveSequence {
     let isFinished = false;
     try {
       const failure = lackOf(made);
-      if (failure !== undefined) {
-        if (target.kind === 'app' || (await this.#hasMore(name, missingParts))) {
-          this.#firstError ??= new FallbackError('YUNOHOST_FAILED', failure.reason);
-          yield* this.#keep(target, failure);
-          return;
-        }
-        // Better a part than nothing at all, or than one that lacks the same and grows old.
-        this.#incomplete.set(name, failure);
+      // Better a part than nothing at all, or than one that lacks the same and grows old.
+      if (failure !== undefined && (target.kind === 'app' || (await this.#hasMore(name, missingParts)))) {
+        this.#firstError ??= new FallbackError('YUNOHOST_FAILED', failure.reason);
+        yield* this.#keep(target, failure);
+        return;
       }
       this.#context.onEvent?.({ step: 'pushing', name });
+      this.#pushing = made;
       yield {
         name,
         open: async () => this.#guard(name, await this.#opened(made)),

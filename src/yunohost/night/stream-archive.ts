@@ -200,15 +200,24 @@ export async function streamArchive(target: YunohostTarget, { context }: MakeReq
       requireCollected(workFolder, warning);
       collect(warning);
     };
+    const missing = missingParts(target, info);
+    const collected = async function* (): AsyncGenerator<Uint8Array> {
+      yield* running.whileCollected(streamTar({ rows, accounts, onWarning, signal: context.signal }));
+      // YunoHost tells its results at its end. What it says instead of them is a warning of finish().
+      const results = await running.result.then(
+        (created) => created.results,
+        () => undefined,
+      );
+      missing.splice(0, missing.length, ...missingParts(target, info, results));
+    };
     return {
       target,
-      missingParts: missingParts(target, info),
-      attributes: attributesOf(target, info, 'stream'),
-      warnings,
-      open: async () => {
-        const tar = streamTar({ rows, accounts, onWarning, signal: context.signal });
-        return sourceOver(target.name, running.whileCollected(tar));
+      missingParts: missing,
+      get attributes() {
+        return attributesOf(target, info, 'stream', missing);
       },
+      warnings,
+      open: async () => sourceOver(target.name, collected()),
       finish: async () => {
         await running.end('done');
         const { errors, results } = await running.result;

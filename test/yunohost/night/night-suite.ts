@@ -141,6 +141,24 @@ export function nightSuite(method: 'archive' | 'stream'): void {
       assert.deepEqual(fixture.leftovers(), []);
     });
 
+    it('one of two hooks for a part fails: the part is half, and info.json has it all the same', async () => {
+      const folder = '/etc/yunohost/hooks.d/backup';
+      fixture.server.write(`${folder}/50-thing`, 'exit 0\n', 0o755);
+      fixture.server.write(`${folder}/60-thing`, 'exit 1\n', 0o755);
+      for (let night = 0; night < 2; night++) {
+        const run = await fixture.night(toml);
+        assert.equal(statuses(run)['system'], 'suspicious');
+        assert.match(run.result.outcomes[0]?.reason ?? '', /could not save: thing/);
+        assert.equal(run.result.exitCode, 3);
+        const system = run.result.push.archives.find(({ name }) => name === 'system');
+        assert.match(system?.attributes['incomplete'] ?? '', /thing/);
+        assert.doesNotMatch(system?.attributes['parts'] ?? '', /thing/);
+        assert.equal(system?.status, 'suspicious');
+      }
+      for (const name of ['50-thing', '60-thing']) rmSync(fixture.server.path(`${folder}/${name}`));
+      assert.deepEqual(fixture.leftovers(), []);
+    });
+
     it('an app is installed, another removed: the new one is covered, the old one kept and told (D12)', {
       skip: method === 'stream' && 'the same code as with archives',
     }, async () => {
