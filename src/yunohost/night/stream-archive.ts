@@ -28,6 +28,8 @@ import { parseInfo } from './prove-archive.ts';
 
 /** After its hook was let go, YunoHost only cleans its folder. */
 const endLimitMs = 10 * 60_000;
+/** Node's timers hold 24 days; one that is set to more fires at once. */
+const timerMsMax = 2 ** 31 - 1;
 const warningsShownMax = 20;
 
 const warningTexts: Record<StreamWarning['kind'], string> = {
@@ -94,7 +96,7 @@ class RunningBackup {
       'YUNOHOST_TIMEOUT',
       `YunoHost took longer than ${Math.round(ms / 1000)} seconds ${what}, and was ended.`,
     );
-    this.#timer = setTimeout(() => this.#controller.abort(error), ms);
+    this.#timer = setTimeout(() => this.#controller.abort(error), Math.min(ms, timerMsMax));
   }
 
   unlimit(): void {

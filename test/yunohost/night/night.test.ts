@@ -249,6 +249,14 @@ describe('a night of archives', () => {
     assert.deepEqual(fixture.leftovers(), []);
   });
 
+  it('a time limit beyond what a timer holds ends nothing', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki')] });
+    const run = await fixture.night(
+      '[push]\nmethod = "stream"\n[system]\nenabled = false\n[yunohost]\ntime_limit = "30d"\n',
+    );
+    assert.deepEqual(statuses(run), { wiki: 'saved' });
+  });
+
   it('an archive breaks and the window has closed: what the first run saved is saved again, and the break is named', async () => {
     const fixture = await NightFixture.create();
     const toml = '[push]\nmethod = "stream"\nwindow = "01:00-05:00"\n[system]\nenabled = false\n';
