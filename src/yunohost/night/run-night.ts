@@ -18,6 +18,8 @@ export interface NightResult {
   readonly push: PushResult;
   readonly coverage: Coverage;
   readonly outcomes: readonly NightOutcome[];
+  /** What the snapshot lacks beside its archives, in sentences. */
+  readonly warnings: readonly string[];
   /** Every covered thing has an archive of tonight. */
   readonly isComplete: boolean;
   /** 0, or 3 when something is missing or suspicious. */
@@ -81,7 +83,8 @@ export async function runNight(context: NightContext): Promise<NightResult> {
     });
   }
   context.onEvent?.({ step: 'covered', targets: targets.map(({ name }) => name) });
-  const facts = await readMachineFacts(yunohost, options);
+  const warnings: string[] = [];
+  const facts = await readMachineFacts(yunohost, options, warnings);
   const { push, outcomes, isComplete } = await pushTargets(context, {
     targets,
     vanished: coverage.vanished,
@@ -96,6 +99,7 @@ export async function runNight(context: NightContext): Promise<NightResult> {
     push,
     coverage,
     outcomes,
+    warnings,
     isComplete,
     exitCode: isClean && outcomes.some(isSaved) ? 0 : 3,
     startedAtMs,

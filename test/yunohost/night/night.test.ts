@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
 import type { NightEvent } from '../../../src/yunohost/night/night-context.ts';
+import { reportOfNight } from '../../../src/yunohost/report/night-report.ts';
 import { chooseMainSnapshot } from '../../../src/yunohost/takeover/choose-snapshot.ts';
 import { pushBytes, withSession } from '../../support/client-fixture.ts';
 import { readCalls } from '../double/call-log.ts';
@@ -255,6 +256,18 @@ describe('a night of archives', () => {
       '[push]\nmethod = "stream"\n[system]\nenabled = false\n[yunohost]\ntime_limit = "30d"\n',
     );
     assert.deepEqual(statuses(run), { wiki: 'saved' });
+  });
+
+  it('domains that cannot be asked are a warning of the night', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki')] });
+    setFaults(fixture.server.root, [{ match: '^domain list', kind: 'fail', message: 'LDAP is down' }]);
+    const { result } = await fixture.night('[system]\nenabled = false\n');
+    assert.equal(result.warnings.length, 1);
+    assert.match(result.warnings[0] ?? '', /which domains the server has.*LDAP is down/);
+    const bytes = { readBytes: 1, newBytes: 1, sentBytes: 1 };
+    const report = reportOfNight(result, { hostName: 'main.test', place: 'x', damagedSnapshots: [], ...bytes });
+    assert.equal(report.status, 'warning');
+    assert.ok(report.lines.includes(result.warnings[0] ?? '-'));
   });
 
   it('an archive breaks and the window has closed: what the first run saved is saved again, and the break is named', async () => {
