@@ -1,6 +1,7 @@
 // What is covered and what is not: the configuration, compared at every run with what is installed and with the last snapshot.
 import type { SnapshotArchive } from '../format/snapshot.ts';
 import type { InstalledApp } from './command/app-commands.ts';
+import { readAppFolders } from './command/app-folders.ts';
 import type { YunohostCommand } from './command/yunohost-command.ts';
 import type { CallOptions } from './command/yunohost-runner.ts';
 import { type OldAppList, readAppList } from './configuration/read-app-list.ts';
@@ -27,6 +28,8 @@ export interface Coverage {
   readonly systemPartsExcluded: readonly string[];
   /** The most important first, then by id. */
   readonly apps: readonly InstalledApp[];
+  /** Covered, their folders are there, and YunoHost does not list them: it cannot read them, so they cannot be saved. */
+  readonly unreadable: readonly string[];
   readonly notCovered: readonly { readonly app: InstalledApp; readonly reason: NotCoveredReason }[];
   readonly extraPaths: readonly string[];
   /** Of what is covered, and yet in no archive, because YunoHost leaves it out. */
@@ -76,6 +79,8 @@ function orderApps(apps: readonly InstalledApp[], first: readonly string[]): Ins
 interface Facts {
   readonly configuration: Configuration;
   readonly installed: readonly InstalledApp[];
+  /** Ids of apps that have a folder, listed or not. */
+  readonly folders: readonly string[];
   /** All system parts of this machine. */
   readonly parts: readonly string[];
   readonly oldList: OldAppList | undefined;
@@ -83,8 +88,8 @@ interface Facts {
   readonly previous: readonly SnapshotArchive[];
 }
 
-function findMistakes({ configuration, installed, parts, oldList, previous }: Facts): string[] {
-  const known = new Set([...installed.map(({ id }) => id), ...previous.map(({ name }) => name)]);
+function findMistakes({ configuration, installed, folders, parts, oldList, previous }: Facts): string[] {
+  const known = new Set([...installed.map(({ id }) => id), ...folders, ...previous.map(({ name }) => name)]);
   const warnings: string[] = [];
   for (const key of ['include', 'exclude', 'first'] as const) {
     for (const id of configuration.apps[key]) {
@@ -108,23 +113,25 @@ function findMistakes({ configuration, installed, parts, oldList, previous }: Fa
 
 /** Reconciles configuration, machine and last snapshot. */
 function reconcile(facts: Facts): Omit<Coverage, 'leftOut'> {
-  const { configuration, installed, parts, oldList, previous } = facts;
+  const { configuration, installed, folders, parts, oldList, previous } = facts;
   const included = [...configuration.apps.include, ...(oldList?.saved ?? [])];
-  const judged = installed.map((app) => ({ app, reason: reasonAgainst(app.id, configuration, included) }));
+  const against = (id: string): NotCoveredReason | undefined => reasonAgainst(id, configuration, included);
+  const judged = installed.map((app) => ({ app, reason: against(app.id) }));
   const covered = judged.filter(({ reason }) => reason === undefined).map(({ app }) => app);
   const chosen = chooseParts(parts, configuration);
   const before = new Set(previous.map(({ name }) => name));
-  const here = new Set(installed.map(({ id }) => id));
+  const listed = new Set(installed.map(({ id }) => id));
+  const here = new Set([...listed, ...folders]);
   return {
     systemParts: configuration.system.enabled && chosen.covered.length > 0 ? chosen.covered : undefined,
     systemPartsExcluded: configuration.system.enabled ? chosen.excluded : [...parts],
     apps: orderApps(covered, configuration.apps.first),
+    unreadable: folders.filter((id) => !listed.has(id) && against(id) === undefined),
     notCovered: judged.flatMap(({ app, reason }) => (reason === undefined ? [] : [{ app, reason }])),
     extraPaths: configuration.extra.paths,
     newApps: covered.map(({ id }) => id).filter((id) => !before.has(id)),
     vanished: previous.filter(
-      ({ name, attributes }) =>
-        attributes['kind'] === 'app' && !here.has(name) && reasonAgainst(name, configuration, included) === undefined,
+      ({ name, attributes }) => attributes['kind'] === 'app' && !here.has(name) && against(name) === undefined,
     ),
     warnings: findMistakes(facts),
   };
@@ -138,12 +145,13 @@ export async function readCoverage(
   options: CallOptions = {},
 ): Promise<Coverage> {
   const installed = await yunohost.apps.list(options);
+  const folders = await readAppFolders(yunohost.paths);
   const parts = await yunohost.server.hooks('backup', options);
   const list = configuration.apps.appList;
   const oldList = list === '' ? undefined : await readAppList(yunohost.paths.at(list));
-  const coverage = reconcile({ configuration, installed, parts, oldList, previous });
+  const coverage = reconcile({ configuration, installed, folders, parts, oldList, previous });
   const covered = coverage.apps.map(({ id }) => id);
   const data = await unsavedDataOf(yunohost.paths, covered);
-  const folders = await markedFolders(yunohost.paths, coverage.systemParts ?? []);
-  return { ...coverage, leftOut: { data, folders } };
+  const marked = await markedFolders(yunohost.paths, coverage.systemParts ?? []);
+  return { ...coverage, leftOut: { data, folders: marked } };
 }

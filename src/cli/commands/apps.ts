@@ -15,6 +15,7 @@ const reasons = {
   'own-app': 'not covered: fallback itself, its files hold the key',
 } as const;
 
+const isUnreadable = 'covered, but YunoHost cannot read it: see yunohost app info';
 const noData = 'covered, but for its data: do_not_backup_data is 1';
 const isMarked = 'not covered: there is a file .nobackup in it';
 
@@ -57,6 +58,7 @@ function rowsOf(coverage: Coverage, archives: readonly SnapshotArchive[]): Row[]
     ...coverage.systemPartsExcluded.map((part) => row(`system: ${part}`, 'not covered: excluded')),
     ...coverage.leftOut.folders.map((folder) => row(`system: ${folder}`, isMarked)),
     ...coverage.apps.map(({ id }) => row(id, withoutData.has(id) ? noData : 'covered')),
+    ...coverage.unreadable.map((id) => row(id, isUnreadable)),
     ...coverage.vanished.map(({ name }) => row(name, 'no longer installed: its last archive is kept')),
     ...coverage.notCovered.map(({ app, reason }) => row(app.id, reasons[reason])),
     ...(coverage.extraPaths.length === 0 ? [] : [row('extra-paths', `covered: ${coverage.extraPaths.join(', ')}`)]),

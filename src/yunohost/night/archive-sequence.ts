@@ -33,6 +33,14 @@ const failureOf = (error: unknown): Failure => ({
   code: isFallbackError(error) ? error.code : undefined,
 });
 
+/** What an archive lacks; undefined when it is whole. */
+function lackOf({ target, missingParts }: MadeArchive): Failure | undefined {
+  if (missingParts.length === 0) return undefined;
+  const names = missingParts.join(', ');
+  if (target.kind === 'files') return { reason: `Not there: ${names}.`, code: 'NOT_FOUND' };
+  return { reason: `YunoHost could not save: ${names}.`, code: 'YUNOHOST_FAILED' };
+}
+
 /** A failure of one target, not of the whole night and no defect. */
 const isOfOneTarget = (error: unknown): boolean =>
   (isFallbackError(error) && error.code !== 'INTERNAL') || systemErrorCode(error) !== undefined;
@@ -41,6 +49,8 @@ export class ArchiveSequence {
   readonly outcomes = new Map<string, NightOutcome>();
   /** Archives whose bytes broke while they were read: a run that goes again leaves them out. */
   readonly broken = new Map<string, unknown>();
+  /** Begun by any run: one that goes again makes them again, whatever the window says by then. */
+  readonly #begun = new Set<string>();
   readonly #context: NightContext;
   readonly #plan: SequencePlan;
   readonly #references = new Map<string, SizeReference>();
@@ -66,11 +76,15 @@ export class ArchiveSequence {
     const { suspiciousPercent } = this.#context.configuration.push;
     const reference = judgeSize(lengthBytes, this.#plan.previous.get(name), suspiciousPercent);
     if (reference !== undefined) this.#references.set(name, reference);
+    const lack = this.#pushing?.target.name === name ? lackOf(this.#pushing) : undefined;
+    if (lack !== undefined) this.#incomplete.set(name, lack);
     this.#bytes.set(name, lengthBytes);
     return reference === undefined && !this.#incomplete.has(name) ? 'saved' : 'suspicious';
   };
   readonly #bytes = new Map<string, number>();
-  readonly #incomplete = new Map<string, string>();
+  readonly #incomplete = new Map<string, Failure>();
+  /** One at a time: what the push reads now. */
+  #pushing: MadeArchive | undefined;
 
   /** @throws the first failure when nothing at all could be saved. */
   async *run(): AsyncGenerator<PushArchive | KeptArchive> {
@@ -80,8 +94,14 @@ export class ArchiveSequence {
     this.#incomplete.clear();
     for (const target of this.#plan.targets) yield* this.#one(target);
     const isAnySaved = [...this.outcomes.values()].some(({ status }) => status === 'saved' || status === 'suspicious');
-    if (!isAnySaved)
-      throw this.#firstError ?? new FallbackError('INCOMPLETE', 'Nothing was saved. The last snapshot is untouched.');
+    if (!isAnySaved) {
+      const [broken] = this.broken.values();
+      throw (
+        this.#firstError ??
+        broken ??
+        new FallbackError('INCOMPLETE', 'Nothing was saved. The last snapshot is untouched.')
+      );
+    }
     for (const archive of this.#plan.vanished) yield* this.#keepVanished(archive);
   }
 
@@ -92,6 +112,7 @@ export class ArchiveSequence {
       yield* this.#keep(target, refused);
       return;
     }
+    this.#begun.add(target.name);
     this.#context.onEvent?.({ step: 'making', name: target.name });
     let made: MadeArchive;
     try {
@@ -108,13 +129,19 @@ export class ArchiveSequence {
   }
 
   #reasonToSkip(target: NightTarget): Failure | undefined {
-    const { isScheduled, configuration, localMinute } = this.#context;
-    const { window } = configuration.push;
-    if (isScheduled && window !== undefined && !isInWindow(window, localMinute())) {
-      return { reason: `The time window ${showWindow(window)} was over before its turn came.`, code: 'INCOMPLETE' };
+    if (target.kind === 'app' && target.isUnreadable === true) {
+      const { name } = target;
+      const reason = `YunoHost cannot read this app: it is in /etc/yunohost/apps, and not in \`yunohost app list\`. See: yunohost app info ${name}`;
+      return { reason, code: 'YUNOHOST_FAILED' };
     }
     const broken = this.broken.get(target.name);
     if (broken !== undefined) return failureOf(broken);
+    const { isScheduled, configuration, localMinute } = this.#context;
+    const { window } = configuration.push;
+    const isLate = isScheduled && window !== undefined && !isInWindow(window, localMinute());
+    if (isLate && !this.#begun.has(target.name)) {
+      return { reason: `The time window ${showWindow(window)} was over before its turn came.`, code: 'INCOMPLETE' };
+    }
     if (this.#busy !== undefined && target.kind !== 'files') return failureOf(this.#busy);
     return undefined;
   }
@@ -132,18 +159,15 @@ export class ArchiveSequence {
     const { name } = target;
     let isFinished = false;
     try {
-      if (missingParts.length > 0) {
-        const failure = { reason: `YunoHost could not save: ${missingParts.join(', ')}.`, code: 'YUNOHOST_FAILED' };
-        const previous = this.#plan.previous.get(name);
-        if (target.kind === 'app' || (previous !== undefined && (await isWhole(this.#context.session, previous)))) {
-          this.#firstError ??= new FallbackError('YUNOHOST_FAILED', failure.reason);
-          yield* this.#keep(target, failure);
-          return;
-        }
-        // Better a part of the system than none at all.
-        this.#incomplete.set(name, failure.reason);
+      const failure = lackOf(made);
+      // Better a part than nothing at all, or than one that lacks the same and grows old.
+      if (failure !== undefined && (target.kind === 'app' || (await this.#hasMore(name, missingParts)))) {
+        this.#firstError ??= new FallbackError('YUNOHOST_FAILED', failure.reason);
+        yield* this.#keep(target, failure);
+        return;
       }
       this.#context.onEvent?.({ step: 'pushing', name });
+      this.#pushing = made;
       yield {
         name,
         open: async () => this.#guard(name, await this.#opened(made)),
@@ -158,6 +182,15 @@ export class ArchiveSequence {
       if (!isFinished) await made.discard();
       else await made.discard().catch(() => undefined);
     }
+  }
+
+  /** Whether the last archive holds a part that tonight's lacks. */
+  async #hasMore(name: string, missing: readonly string[]): Promise<boolean> {
+    const previous = this.#plan.previous.get(name);
+    if (previous === undefined) return false;
+    const held = previous.attributes['parts'] ?? previous.attributes['paths'];
+    if (held !== undefined && !missing.some((part) => ` ${held} `.includes(` ${part} `))) return false;
+    return await isWhole(this.#context.session, previous);
   }
 
   async #opened(made: MadeArchive): Promise<ByteSource> {
@@ -197,7 +230,7 @@ export class ArchiveSequence {
       ...(reference === undefined
         ? {}
         : { referenceBytes: String(reference.referenceBytes), suspiciousNights: String(reference.nights) }),
-      ...(missing === undefined ? {} : { incomplete: missing.slice(0, 1000) }),
+      ...(missing === undefined ? {} : { incomplete: missing.reason.slice(0, 1000) }),
     };
   }
 
@@ -210,7 +243,7 @@ export class ArchiveSequence {
       reference === undefined
         ? undefined
         : `It has ${bytes} bytes; it had ${reference.referenceBytes}. Is something missing in it?`;
-    const reason = [missing, small].filter((text) => text !== undefined).join(' ');
+    const reason = [missing?.reason, small].filter((text) => text !== undefined).join(' ');
     this.outcomes.set(name, {
       name,
       kind,
@@ -219,7 +252,7 @@ export class ArchiveSequence {
       savedAtMs: this.#context.session.environment.nowMs(),
       warnings,
       ...(reason === '' ? {} : { reason }),
-      ...(missing === undefined ? {} : { code: 'YUNOHOST_FAILED' }),
+      ...(missing?.code === undefined ? {} : { code: missing.code }),
     });
     this.#context.onEvent?.({ step: 'saved', name });
   }

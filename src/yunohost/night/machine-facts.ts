@@ -20,11 +20,28 @@ const valueBytesMax = 4000;
 /** Reads the release number of an os-release file's text. */
 export const readRelease = (text: string): string => /^VERSION_ID="?([\w.]+)"?$/m.exec(text)?.[1] ?? '';
 
-/** Asks the machine. Domains and version that cannot be had are left empty: a backup must not fail for them. */
-export async function readMachineFacts(yunohost: YunohostCommand, options: CallOptions = {}): Promise<MachineFacts> {
-  const versions = await yunohost.server.versions(options).catch(() => new Map<string, string>());
+/** What could not be asked, for the report. */
+const notSaid = (what: string, error: unknown): string =>
+  `This snapshot does not say ${what}, which a takeover asks for: ${error instanceof Error ? error.message : String(error)}`;
+
+/**
+ * Asks the machine. Domains and version that cannot be had are left empty: a backup must not fail for them.
+ * @param warnings takes a sentence for each of them.
+ */
+export async function readMachineFacts(
+  yunohost: YunohostCommand,
+  options: CallOptions,
+  warnings: string[],
+): Promise<MachineFacts> {
+  const versions = await yunohost.server.versions(options).catch((error: unknown) => {
+    warnings.push(notSaid('which version of YunoHost it is from', error));
+    return new Map<string, string>();
+  });
   options.signal?.throwIfAborted();
-  const domains = await yunohost.domains.list(options).catch(() => ({ domains: [], main: '' }));
+  const domains = await yunohost.domains.list(options).catch((error: unknown) => {
+    warnings.push(notSaid('which domains the server has', error));
+    return { domains: [], main: '' };
+  });
   options.signal?.throwIfAborted();
   const release = await readFile(yunohost.paths.osRelease, 'utf8').catch(() => '');
   return {

@@ -1,7 +1,7 @@
 // An archive that is ready to be read by the push, however it was made.
 import type { Attributes } from '../../format/snapshot.ts';
 import type { ByteSource } from '../../sync/push/byte-source.ts';
-import type { BackupResults, TargetResult } from '../command/backup-commands.ts';
+import { type BackupResults, isGoodResult, type TargetResult } from '../command/backup-commands.ts';
 import type { LogLine } from '../command/read-answer.ts';
 import type { NightTarget, YunohostTarget } from './night-target.ts';
 import type { InsideInfo } from './prove-archive.ts';
@@ -9,8 +9,9 @@ import type { InsideInfo } from './prove-archive.ts';
 /** One archive between its making and its removal. */
 export interface MadeArchive {
   readonly target: NightTarget;
-  /** Parts that it should hold and does not. */
+  /** Parts that it should hold and does not. May grow while the bytes are read. */
   readonly missingParts: readonly string[];
+  /** Final when the bytes are stored. */
   readonly attributes: Attributes;
   /** May grow while the bytes are read. */
   readonly warnings: string[];
@@ -22,14 +23,22 @@ export interface MadeArchive {
 }
 
 /** Facts for the snapshot: what restores and reports want to know without opening the archive. */
-export function attributesOf(target: YunohostTarget, info: InsideInfo, method: string): Attributes {
+export function attributesOf(
+  target: YunohostTarget,
+  info: InsideInfo,
+  method: string,
+  missing: readonly string[],
+): Attributes {
   const common = {
     kind: target.kind,
     method,
     yunohostVersion: info.fromYunohostVersion,
     sourceBytes: String(info.sizeBytes),
   };
-  if (target.kind === 'system') return { ...common, parts: info.systemParts.join(' ').slice(0, 4000) };
+  if (target.kind === 'system') {
+    const held = info.systemParts.filter((part) => !missing.includes(part));
+    return { ...common, parts: held.join(' ').slice(0, 4000) };
+  }
   const { app } = target;
   return {
     ...common,
@@ -40,10 +49,18 @@ export function attributesOf(target: YunohostTarget, info: InsideInfo, method: s
   };
 }
 
-/** The parts that were asked for and are not in info.json. */
-export function missingParts(target: YunohostTarget, info: InsideInfo): string[] {
-  if (target.kind === 'app') return info.apps.has(target.app.id) ? [] : [target.app.id];
-  return target.parts.filter((part) => !info.systemParts.includes(part));
+/**
+ * The parts that were asked for and are not in info.json, or only half: of two hooks for one part one may fail, and info.json has
+ * the part all the same.
+ * @param results once YunoHost has told them.
+ */
+export function missingParts(target: YunohostTarget, info: InsideInfo, results?: BackupResults): string[] {
+  const isBad = (result: TargetResult | undefined): boolean => result !== undefined && !isGoodResult(result);
+  if (target.kind === 'system') {
+    return target.parts.filter((part) => !info.systemParts.includes(part) || isBad(results?.system.get(part)));
+  }
+  const { id } = target.app;
+  return info.apps.has(id) && !isBad(results?.apps.get(id)) ? [] : [id];
 }
 
 /** Stands in every archive of ours. The same for both methods, so that changing the method changes no archive. */

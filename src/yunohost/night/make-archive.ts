@@ -58,10 +58,11 @@ export async function makeArchive(target: YunohostTarget, { context, previous }:
     requireRoom(paths.backups, neededBytes, bytesOfMib(configuration.push.reserveMib), await context.freeBytes(folder));
     const created = await create(context, target);
     const proven = await proveArchive(paths, target.yunohostName, signal);
+    const missing = missingParts(target, proven.info, created.results);
     return {
       target,
-      missingParts: missingParts(target, proven.info),
-      attributes: attributesOf(target, proven.info, 'archive'),
+      missingParts: missing,
+      attributes: attributesOf(target, proven.info, 'archive', missing),
       warnings: warningsOf(created.errors, created.results),
       open: () => openFileSource(proven.path),
       finish: clean,

@@ -7,21 +7,33 @@ import { nightName } from './archive-names.ts';
 /** One archive to make. */
 export type NightTarget =
   | { readonly kind: 'system'; readonly name: string; readonly yunohostName: string; readonly parts: readonly string[] }
-  | { readonly kind: 'app'; readonly name: string; readonly yunohostName: string; readonly app: InstalledApp }
+  | {
+      readonly kind: 'app';
+      readonly name: string;
+      readonly yunohostName: string;
+      readonly app: InstalledApp;
+      readonly isUnreadable?: true;
+    }
   | { readonly kind: 'files'; readonly name: string; readonly paths: readonly string[] };
 
 /** Targets that YunoHost makes. */
 export type YunohostTarget = Exclude<NightTarget, { readonly kind: 'files' }>;
 
-/** All targets of a coverage: the system, the apps in their order, the extra paths. */
+function appTarget(app: InstalledApp): Extract<NightTarget, { readonly kind: 'app' }> {
+  return { kind: 'app', name: app.id, yunohostName: nightName('app', app.id), app };
+}
+
+/** All targets of a coverage: the system, the apps in their order, those that YunoHost cannot read, the extra paths. */
 export function targetsOf(coverage: Coverage): NightTarget[] {
   const targets: NightTarget[] = [];
   if (coverage.systemParts !== undefined) {
     const yunohostName = nightName('system', systemArchive);
     targets.push({ kind: 'system', name: systemArchive, yunohostName, parts: coverage.systemParts });
   }
-  for (const app of coverage.apps) {
-    targets.push({ kind: 'app', name: app.id, yunohostName: nightName('app', app.id), app });
+  for (const app of coverage.apps) targets.push(appTarget(app));
+  for (const id of coverage.unreadable) {
+    const app = { id, name: id, version: '', domainPath: undefined };
+    targets.push({ ...appTarget(app), isUnreadable: true });
   }
   if (coverage.extraPaths.length > 0) targets.push({ kind: 'files', name: extraArchive, paths: coverage.extraPaths });
   return targets;

@@ -18,6 +18,8 @@ export interface NightResult {
   readonly push: PushResult;
   readonly coverage: Coverage;
   readonly outcomes: readonly NightOutcome[];
+  /** What the snapshot lacks beside its archives, in sentences. */
+  readonly warnings: readonly string[];
   /** Every covered thing has an archive of tonight. */
   readonly isComplete: boolean;
   /** 0, or 3 when something is missing or suspicious. */
@@ -45,7 +47,7 @@ export async function cleanUp({ yunohost, state, onEvent }: NightContext): Promi
   if (orphans > 0 || paths.length > 0) onEvent?.({ step: 'cleaned', paths, orphans });
 }
 
-/** What the last window did not reach comes first, so that nothing starves. */
+/** What the last window did not reach comes first, what waits longest before all, so that nothing starves in a short one. */
 function orderByTurn(
   targets: readonly NightTarget[],
   previous: ReadonlyMap<string, SnapshotArchive>,
@@ -53,7 +55,9 @@ function orderByTurn(
 ): NightTarget[] {
   if (!isScheduled || configuration.push.window === undefined || previous.size === 0) return [...targets];
   const isLate = ({ name }: NightTarget): boolean => (previous.get(name)?.status ?? 'kept') === 'kept';
-  return [...targets.filter(isLate), ...targets.filter((target) => !isLate(target))];
+  const savedAtMs = ({ name }: NightTarget): number => previous.get(name)?.savedAtMs ?? 0;
+  const late = targets.filter(isLate).sort((a, b) => savedAtMs(a) - savedAtMs(b));
+  return [...late, ...targets.filter((target) => !isLate(target))];
 }
 
 /**
@@ -79,7 +83,8 @@ export async function runNight(context: NightContext): Promise<NightResult> {
     });
   }
   context.onEvent?.({ step: 'covered', targets: targets.map(({ name }) => name) });
-  const facts = await readMachineFacts(yunohost, options);
+  const warnings: string[] = [];
+  const facts = await readMachineFacts(yunohost, options, warnings);
   const { push, outcomes, isComplete } = await pushTargets(context, {
     targets,
     vanished: coverage.vanished,
@@ -94,6 +99,7 @@ export async function runNight(context: NightContext): Promise<NightResult> {
     push,
     coverage,
     outcomes,
+    warnings,
     isComplete,
     exitCode: isClean && outcomes.some(isSaved) ? 0 : 3,
     startedAtMs,

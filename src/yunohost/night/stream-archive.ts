@@ -1,11 +1,11 @@
 // Method `stream`: YunoHost collects, our hook hands its folder over, and the tar is made while the push reads it.
 
-import { readFile } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { toHex } from '../../bytes/hex.ts';
 import { FallbackError } from '../../errors/fallback-error.ts';
-import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { systemErrorCode, withFsErrors } from '../../fs/map-fs-error.ts';
 import { type ByteSource, StreamSource } from '../../sync/push/byte-source.ts';
 import type { Created } from '../command/backup-commands.ts';
 import { HookMeeting, installPushHook, pushMethod } from '../stream/push-hook.ts';
@@ -28,6 +28,8 @@ import { parseInfo } from './prove-archive.ts';
 
 /** After its hook was let go, YunoHost only cleans its folder. */
 const endLimitMs = 10 * 60_000;
+/** Node's timers hold 24 days; one that is set to more fires at once. */
+const timerMsMax = 2 ** 31 - 1;
 const warningsShownMax = 20;
 
 const warningTexts: Record<StreamWarning['kind'], string> = {
@@ -48,9 +50,16 @@ export function collectWarnings(into: string[]): (warning: StreamWarning) => voi
   };
 }
 
+const sourceOver = (name: string, bytes: AsyncIterable<Uint8Array>): ByteSource =>
+  new StreamSource(name, Readable.from(bytes, { objectMode: false, highWaterMark: 1024 * 1024 }));
+
 /** A source over a tar that is made while it is read. */
-export function tarSource(name: string, options: TarStreamOptions): ByteSource {
-  return new StreamSource(name, Readable.from(streamTar(options), { objectMode: false, highWaterMark: 1024 * 1024 }));
+export const tarSource = (name: string, options: TarStreamOptions): ByteSource => sourceOver(name, streamTar(options));
+
+/** Files change while they are read; what YunoHost collected for us does not, unless YunoHost gave up. */
+function requireCollected(workFolder: string, { kind, path }: StreamWarning): void {
+  if (kind !== 'vanished' || !path.startsWith(`${workFolder}/`)) return;
+  throw new FallbackError('YUNOHOST_FAILED', `${path} vanished: YunoHost gave up while its files were read.`);
 }
 
 /** One `backup create` that runs beside us, and the ways to end it. */
@@ -60,6 +69,7 @@ class RunningBackup {
   readonly #controller = new AbortController();
   readonly #context: NightContext;
   #timer: NodeJS.Timeout | undefined;
+  #isOver = false;
 
   constructor(context: NightContext, target: YunohostTarget, meeting: HookMeeting) {
     this.#context = context;
@@ -74,7 +84,10 @@ class RunningBackup {
         environment: { ...runEnvironment(context), ...meeting.environment },
       },
     );
-    this.result.catch(() => undefined);
+    const over = (): void => {
+      this.#isOver = true;
+    };
+    this.result.then(over, over);
   }
 
   limit(ms: number, what: string): void {
@@ -83,7 +96,7 @@ class RunningBackup {
       'YUNOHOST_TIMEOUT',
       `YunoHost took longer than ${Math.round(ms / 1000)} seconds ${what}, and was ended.`,
     );
-    this.#timer = setTimeout(() => this.#controller.abort(error), ms);
+    this.#timer = setTimeout(() => this.#controller.abort(error), Math.min(ms, timerMsMax));
   }
 
   unlimit(): void {
@@ -114,6 +127,24 @@ class RunningBackup {
       waiting.abort(new Error('no longer awaited'));
       this.unlimit();
     }
+  }
+
+  /**
+   * Passes on what is read from the work folder, then lets the hook go. What YunoHost says after that is told by `end`.
+   * @throws YUNOHOST_FAILED when YunoHost had not waited for the last byte: it empties its folder then, whatever was read.
+   */
+  async *whileCollected(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    yield* bytes;
+    const isTooSoon = this.#isOver;
+    const failure = await this.end('done').then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (!isTooSoon && (await this.meeting.wasHeard())) return;
+    const said = failure instanceof Error ? `: ${failure.message}` : '.';
+    throw new FallbackError('YUNOHOST_FAILED', `YunoHost ended before its files were read to their end${said}`, {
+      ...(failure === undefined ? {} : { cause: failure }),
+    });
   }
 
   async end(word: 'done' | 'failed'): Promise<void> {
@@ -166,13 +197,29 @@ export async function streamArchive(target: YunohostTarget, { context }: MakeReq
     }
     const accounts = await context.accounts();
     const warnings: string[] = [];
-    const onWarning = collectWarnings(warnings);
+    const collect = collectWarnings(warnings);
+    const onWarning = (warning: StreamWarning): void => {
+      requireCollected(workFolder, warning);
+      collect(warning);
+    };
+    const missing = missingParts(target, info);
+    const collected = async function* (): AsyncGenerator<Uint8Array> {
+      yield* running.whileCollected(streamTar({ rows, accounts, onWarning, signal: context.signal }));
+      // YunoHost tells its results at its end. What it says instead of them is a warning of finish().
+      const results = await running.result.then(
+        (created) => created.results,
+        () => undefined,
+      );
+      missing.splice(0, missing.length, ...missingParts(target, info, results));
+    };
     return {
       target,
-      missingParts: missingParts(target, info),
-      attributes: attributesOf(target, info, 'stream'),
+      missingParts: missing,
+      get attributes() {
+        return attributesOf(target, info, 'stream', missing);
+      },
       warnings,
-      open: async () => tarSource(target.name, { rows, accounts, onWarning, signal: context.signal }),
+      open: async () => sourceOver(target.name, collected()),
       finish: async () => {
         await running.end('done');
         const { errors, results } = await running.result;
@@ -186,7 +233,22 @@ export async function streamArchive(target: YunohostTarget, { context }: MakeReq
   }
 }
 
-/** The archive of extra paths: made by us alone, without YunoHost. */
+type PathState = 'there' | 'link' | 'absent';
+
+async function stateOf(path: string): Promise<PathState> {
+  try {
+    // With a slash at its end it would be what the link points to.
+    return (await lstat(path.replace(/(.)\/+$/, '$1'))).isSymbolicLink() ? 'link' : 'there';
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return 'absent';
+    throw error;
+  }
+}
+
+/**
+ * The archive of extra paths: made by us alone, without YunoHost.
+ * @throws NOT_FOUND when none of them is there: an archive of nothing would pass for theirs.
+ */
 export async function streamFiles(
   target: Extract<NightTarget, { kind: 'files' }>,
   { context }: MakeRequest,
@@ -195,14 +257,23 @@ export async function streamFiles(
   const warnings: string[] = [];
   const onWarning = collectWarnings(warnings);
   const { paths } = yunohost;
-  const rows = target.paths.map((path) => ({ source: paths.at(path), dest: path.replace(/^\/+/, '') || '.' }));
+  const states = new Map<string, PathState>();
+  for (const path of target.paths) states.set(path, await stateOf(paths.at(path)));
+  const held = target.paths.filter((path) => states.get(path) !== 'absent');
+  const missing = target.paths.filter((path) => states.get(path) === 'absent');
+  if (held.length === 0)
+    throw new FallbackError('NOT_FOUND', `Nothing of extra.paths is there: ${missing.join(', ')}.`);
+  for (const path of held) {
+    if (states.get(path) === 'link') warnings.push(`${path} is a link: it is kept, and nothing of what it points to`);
+  }
+  const rows = held.map((path) => ({ source: paths.at(path), dest: path.replace(/^\/+/, '') || '.' }));
   // The key must not lie in the backup that it opens.
   const exclude = [...configuration.extra.exclude.map((path) => paths.at(path)), state.folder];
   const accounts = await context.accounts();
   return {
     target,
-    missingParts: [],
-    attributes: { kind: 'files', method: 'stream', paths: target.paths.join(' ').slice(0, 4000) },
+    missingParts: missing,
+    attributes: { kind: 'files', method: 'stream', paths: held.join(' ').slice(0, 4000) },
     warnings,
     open: async () => tarSource(target.name, { rows, accounts, onWarning, exclude, signal: context.signal }),
     finish: async () => undefined,

@@ -60,7 +60,10 @@ function headlineOf(status: ReportStatus, result: NightResult, hostName: string)
   const { snapshot } = result.push;
   if (status === 'ok') return `OK: ${hostName} is saved, snapshot ${snapshot.number} is complete`;
   const bad = result.outcomes.filter((outcome) => outcome.status !== 'saved' && outcome.status !== 'vanished');
-  if (bad.length === 0) return `WARNING: ${hostName} is saved, but the fallback server reports damage`;
+  if (bad.length === 0) {
+    const why = result.warnings.length > 0 ? 'not all that a takeover asks for' : 'the fallback server reports damage';
+    return `WARNING: ${hostName} is saved, but ${why}`;
+  }
   const names = bad.slice(0, 4).map(({ name }) => name);
   const rest = bad.length > 4 ? ` and ${bad.length - 4} more` : '';
   const what = result.isComplete ? 'suspicious' : 'INCOMPLETE';
@@ -85,7 +88,8 @@ function nextStepOf(result: NightResult, damaged: readonly number[]): string | u
 /** The report of a night that published a snapshot. */
 export function reportOfNight(result: NightResult, facts: NightFacts): Report {
   const { push, outcomes } = result;
-  const status: ReportStatus = result.exitCode === 0 && facts.damagedSnapshots.length === 0 ? 'ok' : 'warning';
+  const isClean = result.exitCode === 0 && facts.damagedSnapshots.length === 0 && result.warnings.length === 0;
+  const status: ReportStatus = isClean ? 'ok' : 'warning';
   const saved = outcomes.filter(isSaved).length;
   const ordered = [...outcomes].sort((a, b) => orderOf[a.status] - orderOf[b.status]);
   const damage =
@@ -103,6 +107,7 @@ export function reportOfNight(result: NightResult, facts: NightFacts): Report {
       `Snapshot ${push.snapshot.number} on ${facts.place}, ${showMoment(result.startedAtMs)}, ${showSpan(result.durationMs)}.`,
       `${saved} of ${outcomes.length} archives saved: ${showSize(facts.readBytes)} read, ${showSize(facts.newBytes)} new, ${showSize(facts.sentBytes)} sent.`,
       ...damage,
+      ...result.warnings,
       '',
       ...ordered.flatMap(describeOutcome),
       '',
@@ -125,6 +130,7 @@ export function reportOfNight(result: NightResult, facts: NightFacts): Report {
       })),
       notCovered: result.coverage.notCovered.map(({ app, reason }) => ({ app: app.id, reason })),
       leftOut: result.coverage.leftOut,
+      warnings: result.warnings,
       readBytes: facts.readBytes,
       newBytes: facts.newBytes,
       sentBytes: facts.sentBytes,

@@ -1,7 +1,7 @@
 // The hook of YunoHost's custom backup method: it hands the folder of collected files to a running push and waits for its word.
 // They talk by small files in a folder of mode 0700. No socket or FIFO: bash cannot open the one, and an open of the other can
 // block for ever when the push dies, with YunoHost's lock held. The hook looks whether the push lives instead.
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { systemErrorCode, withFsErrors } from '../../fs/map-fs-error.ts';
@@ -35,7 +35,9 @@ until [ -f "$folder/answer" ]; do
     is_running || { echo "fallback: the push has ended before it was done" >&2; exit 1; }
     sleep 0.2
 done
-[ "$(cat "$folder/answer")" = "done" ]
+answer="$(cat "$folder/answer")"
+: > "$folder/heard" || exit 1
+[ "$answer" = "done" ]
 `;
 
 /** Writes the hook, or writes it anew when it is not exactly ours. @returns its path. @throws IO, DISK_FULL. */
@@ -151,6 +153,19 @@ export class HookMeeting {
     await withFsErrors('answer YunoHost’s hook', async () => {
       await writeFile(join(this.#folder, 'answer.new'), word, { mode: 0o600 });
       await rename(join(this.#folder, 'answer.new'), join(this.#folder, 'answer'));
+    });
+  }
+
+  /** Whether the hook was still there to hear the answer: until then YunoHost has kept its work folder. @throws IO. */
+  async wasHeard(): Promise<boolean> {
+    return await withFsErrors('meet YunoHost’s hook', async () => {
+      try {
+        await lstat(join(this.#folder, 'heard'));
+        return true;
+      } catch (error) {
+        if (systemErrorCode(error) === 'ENOENT') return false;
+        throw error;
+      }
     });
   }
 

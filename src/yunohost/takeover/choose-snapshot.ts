@@ -5,6 +5,7 @@ import type { SnapshotSummary } from '../../store/repository-store.ts';
 import { parseMoment } from '../../sync/moment.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
 import { findSnapshot, type ListedSnapshot, openListedSnapshot } from '../../sync/snapshots.ts';
+import { newestNight } from '../night/previous-snapshot.ts';
 
 /** Who makes a snapshot. */
 export const origins = {
@@ -33,7 +34,7 @@ export async function snapshotByNumber(session: RepositorySession, number: numbe
 }
 
 /**
- * The snapshot to take over with: the newest of the main server, or the one that is named by number or date.
+ * The snapshot to take over with: the newest night of the main server, or the one that is named by number or date.
  * @throws NOT_FOUND, USAGE.
  */
 export async function chooseMainSnapshot(
@@ -41,8 +42,12 @@ export async function chooseMainSnapshot(
   name: string | undefined,
 ): Promise<ListedSnapshot> {
   if (name !== undefined && name !== 'latest' && /^\d+$/.test(name)) return await findSnapshot(session, name);
+  const summaries = (await session.repository.snapshots()).filter(
+    (one) => one.origin === origins.main && isUsable(one),
+  );
+  const open = (summary: SnapshotSummary): Promise<ListedSnapshot> => openListedSnapshot(session, summary);
   if (name === undefined || name === 'latest') {
-    const newest = await newestOf(session, origins.main);
+    const newest = await newestNight(summaries, open);
     if (newest !== undefined) return newest;
     throw new FallbackError(
       'NOT_FOUND',
@@ -58,10 +63,11 @@ export async function chooseMainSnapshot(
       hint: 'Such as 2026-11-22, "2026-11-22 03:00" or 17.',
     });
   }
-  const found = (await session.repository.snapshots()).findLast(
-    (one) => one.origin === origins.main && isUsable(one) && one.receivedAtMs <= timeMs,
+  const found = await newestNight(
+    summaries.filter(({ receivedAtMs }) => receivedAtMs <= timeMs),
+    open,
   );
-  if (found !== undefined) return await openListedSnapshot(session, found);
+  if (found !== undefined) return found;
   throw new FallbackError(
     'NOT_FOUND',
     `There is no snapshot of the main server from ${JSON.stringify(name)} or before.`,

@@ -1,6 +1,6 @@
 // The night over the double, with one method: what is saved, what is kept, what is left behind (nothing).
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { before, beforeEach, describe, it } from 'node:test';
 import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
@@ -115,14 +115,47 @@ export function nightSuite(method: 'archive' | 'stream'): void {
     });
 
     it('one system part fails: the last whole system is kept', async () => {
-      const target = fixture.server.path('/usr/share/yunohost/hooks/backup/23-data_mail');
-      const added = '/etc/yunohost/hooks.d/backup/60-extra';
-      assert.ok(existsSync(target));
-      fixture.server.write(added, 'exit 1\n', 0o755);
+      setFaults(fixture.server.root, [
+        { match: '^backup create', kind: 'fail', at: 'hook-backup', path: '23-data_mail' },
+      ]);
       const run = await fixture.night(toml);
       assert.equal(statuses(run)['system'], 'kept');
-      assert.match(run.result.outcomes[0]?.reason ?? '', /extra/);
+      assert.match(run.result.outcomes[0]?.reason ?? '', /data_mail/);
+      assert.deepEqual(fixture.leftovers(), []);
+    });
+
+    it('a part that fails every night: what the last system lacks too is no reason to keep it', async () => {
+      const added = '/etc/yunohost/hooks.d/backup/60-extra';
+      fixture.server.write(added, 'exit 1\n', 0o755);
+      for (let night = 0; night < 2; night++) {
+        fixture.server.write('/home/alice/night.txt', `night ${night}\n`);
+        const run = await fixture.night(toml);
+        assert.equal(statuses(run)['system'], 'suspicious');
+        assert.match(run.result.outcomes[0]?.reason ?? '', /extra/);
+        assert.equal(run.result.exitCode, 3);
+        assert.equal(run.result.push.snapshot.complete, false);
+        const file = listMembers(await fixture.bytesOf('system')).find(({ name }) => name.endsWith('/night.txt'));
+        assert.equal(file?.content().toString(), `night ${night}\n`);
+      }
       rmSync(fixture.server.path(added));
+      assert.deepEqual(fixture.leftovers(), []);
+    });
+
+    it('one of two hooks for a part fails: the part is half, and info.json has it all the same', async () => {
+      const folder = '/etc/yunohost/hooks.d/backup';
+      fixture.server.write(`${folder}/50-thing`, 'exit 0\n', 0o755);
+      fixture.server.write(`${folder}/60-thing`, 'exit 1\n', 0o755);
+      for (let night = 0; night < 2; night++) {
+        const run = await fixture.night(toml);
+        assert.equal(statuses(run)['system'], 'suspicious');
+        assert.match(run.result.outcomes[0]?.reason ?? '', /could not save: thing/);
+        assert.equal(run.result.exitCode, 3);
+        const system = run.result.push.archives.find(({ name }) => name === 'system');
+        assert.match(system?.attributes['incomplete'] ?? '', /thing/);
+        assert.doesNotMatch(system?.attributes['parts'] ?? '', /thing/);
+        assert.equal(system?.status, 'suspicious');
+      }
+      for (const name of ['50-thing', '60-thing']) rmSync(fixture.server.path(`${folder}/${name}`));
       assert.deepEqual(fixture.leftovers(), []);
     });
 

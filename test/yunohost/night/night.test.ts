@@ -4,11 +4,16 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
+import type { NightEvent } from '../../../src/yunohost/night/night-context.ts';
+import { reportOfNight } from '../../../src/yunohost/report/night-report.ts';
+import { chooseMainSnapshot } from '../../../src/yunohost/takeover/choose-snapshot.ts';
+import { pushBytes, withSession } from '../../support/client-fixture.ts';
 import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
 import { setRoom } from '../double/free-space.ts';
+import { layApp } from '../double/seed-apps.ts';
 import { listMembers } from '../double/tar-read.ts';
-import { archivePath } from '../double/testing.ts';
+import { archivePath, newRoot } from '../double/testing.ts';
 import { doubleAccounts, NightFixture, statuses, tinyApp } from '../night-fixture.ts';
 
 const failing = async (work: Promise<unknown>): Promise<unknown> =>
@@ -97,6 +102,41 @@ describe('a night of archives', () => {
     assert.match(run.result.coverage.warnings.join(), /nonsense/);
   });
 
+  it('an app that YunoHost cannot read any more has not vanished: it failed, whether it was saved before or not', async () => {
+    const fixture = await NightFixture.create();
+    const toml = '[system]\nenabled = false\n';
+    await fixture.night(toml);
+    await layApp(fixture.server, tinyApp('notes'), 7);
+    for (const id of ['blog', 'notes']) fixture.server.write(`/etc/yunohost/apps/${id}/manifest.toml`, 'id = [');
+    fixture.server.write('/etc/yunohost/apps/leftover/note.txt', 'no app\n');
+    const run = await fixture.night(toml);
+    assert.deepEqual(statuses(run), { wiki: 'saved', blog: 'kept', notes: 'missing' });
+    assert.equal(run.result.exitCode, 3);
+    assert.equal(run.result.push.snapshot.complete, false);
+    assert.match(run.result.outcomes.at(-1)?.reason ?? '', /yunohost app info notes/);
+    const without = await fixture.night(`${toml}[apps]\nexclude = ["blog", "notes"]\n`);
+    assert.deepEqual(statuses(without), { wiki: 'saved' });
+    assert.deepEqual(without.result.coverage.warnings, []);
+  });
+
+  it('files pushed by name in between are no night: tonight follows the last one, and a takeover takes it', async () => {
+    const fixture = await NightFixture.create();
+    const toml = '[system]\nenabled = false\n';
+    const { result } = await fixture.night(toml);
+    const { repository, secret } = fixture.client;
+    await withSession(repository, secret, async (session) => {
+      await pushBytes(session, newRoot(), { photos: new Uint8Array(1000) });
+      for (const name of [undefined, 'latest', '2099-01-01']) {
+        assert.equal((await chooseMainSnapshot(session, name)).summary.number, result.push.snapshot.number);
+      }
+      assert.equal((await chooseMainSnapshot(session, '2')).summary.number, 2);
+    });
+    await fixture.yunohost.apps.remove('wiki', { purge: true });
+    setFaults(fixture.server.root, [{ match: '^backup create', kind: 'app-fails', app: 'blog' }]);
+    await layApp(fixture.server, tinyApp('notes'), 7);
+    assert.deepEqual(statuses(await fixture.night(toml)), { blog: 'kept', notes: 'saved', wiki: 'vanished' });
+  });
+
   it('with no app selected nothing but the system is asked for (D11)', async () => {
     const fixture = await NightFixture.create();
     const run = await fixture.night('[apps]\ninclude = ["none-of-these"]\n');
@@ -124,6 +164,29 @@ describe('a night of archives', () => {
     );
   });
 
+  it('extra paths that are not there are told, never an archive of nothing', async () => {
+    const fixture = await NightFixture.create({ apps: [] });
+    const tomlOf = (...names: string[]) => `[extra]\npaths = ${JSON.stringify(names)}\n[system]\nenabled = false\n`;
+    const outcome = async (toml: string) => (await fixture.night(toml)).result.outcomes[0];
+    fixture.server.write('/srv/data/a.txt', 'a\n');
+    symlinkSync('/srv/data', fixture.server.path('/srv/link'));
+    assert.ok(isFallbackError(await failing(fixture.night(tomlOf('/srv/tpyo'))), 'NOT_FOUND'));
+    const partly = await fixture.night(tomlOf('/srv/data', '/srv/tpyo', '/srv/link'));
+    assert.equal(partly.result.exitCode, 3);
+    assert.equal(partly.result.push.snapshot.complete, false);
+    const [first] = partly.result.outcomes;
+    assert.equal(first?.status, 'suspicious');
+    assert.equal(first?.reason, 'Not there: /srv/tpyo.');
+    assert.match(first?.warnings.join() ?? '', /\/srv\/link is a link/);
+    // The same is missing as the last time: no reason to keep that.
+    assert.equal((await outcome(tomlOf('/srv/data', '/srv/tpyo')))?.status, 'suspicious');
+    // A disk that is not mounted tonight: what was there is kept.
+    rmSync(fixture.server.path('/srv/data'), { recursive: true });
+    fixture.server.write('/srv/other', 'b\n');
+    const kept = await failing(fixture.night(tomlOf('/srv/data', '/srv/other')));
+    assert.match(String(kept), /Not there: \/srv\/data/);
+  });
+
   it('a time window that ends: what was not reached is kept, and comes first the next night', async () => {
     const fixture = await NightFixture.create();
     await fixture.night();
@@ -143,6 +206,26 @@ describe('a night of archives', () => {
     const next = await fixture.night(toml, scheduled);
     assert.deepEqual(Object.keys(statuses(next)), ['blog', 'wiki', 'system']);
     assert.equal(next.result.exitCode, 0);
+  });
+
+  it('a window that is always too short: what waits longest has its turn, nothing starves', async () => {
+    const fixture = await NightFixture.create({ apps: ['a', 'b', 'c'].map((id) => tinyApp(id)) });
+    const toml = '[push]\nwindow = "01:00-05:00"\n[system]\nenabled = false\n';
+    await fixture.night(toml);
+    const saved: string[] = [];
+    for (let night = 0; night < 4; night++) {
+      let minute = 60;
+      await fixture.night(toml, {
+        isScheduled: true,
+        localMinute: () => minute,
+        onEvent: (event) => {
+          if (event.step !== 'saved') return;
+          saved.push(event.name);
+          minute = 301;
+        },
+      });
+    }
+    assert.deepEqual(saved, ['a', 'b', 'c', 'a']);
   });
 
   it('an archive that breaks while it is read costs another run without it, not the night', async () => {
@@ -165,6 +248,56 @@ describe('a night of archives', () => {
     assert.equal(run.result.exitCode, 3);
     assert.equal(fixture.client.repository.files.length, 2);
     assert.deepEqual(fixture.leftovers(), []);
+  });
+
+  it('a time limit beyond what a timer holds ends nothing', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki')] });
+    const run = await fixture.night(
+      '[push]\nmethod = "stream"\n[system]\nenabled = false\n[yunohost]\ntime_limit = "30d"\n',
+    );
+    assert.deepEqual(statuses(run), { wiki: 'saved' });
+  });
+
+  it('domains that cannot be asked are a warning of the night', async () => {
+    const fixture = await NightFixture.create({ apps: [tinyApp('wiki')] });
+    setFaults(fixture.server.root, [{ match: '^domain list', kind: 'fail', message: 'LDAP is down' }]);
+    const { result } = await fixture.night('[system]\nenabled = false\n');
+    assert.equal(result.warnings.length, 1);
+    assert.match(result.warnings[0] ?? '', /which domains the server has.*LDAP is down/);
+    const bytes = { readBytes: 1, newBytes: 1, sentBytes: 1 };
+    const report = reportOfNight(result, { hostName: 'main.test', place: 'x', damagedSnapshots: [], ...bytes });
+    assert.equal(report.status, 'warning');
+    assert.ok(report.lines.includes(result.warnings[0] ?? '-'));
+  });
+
+  it('an archive breaks and the window has closed: what the first run saved is saved again, and the break is named', async () => {
+    const fixture = await NightFixture.create();
+    const toml = '[push]\nmethod = "stream"\nwindow = "01:00-05:00"\n[system]\nenabled = false\n';
+    await fixture.night(toml);
+    let minute = 60;
+    let isBroken = false;
+    const changes = {
+      isScheduled: true,
+      localMinute: () => minute,
+      onEvent: ({ step, ...event }: NightEvent) => {
+        // A disk error in the last archive, long after the window.
+        isBroken = step === 'making' && 'name' in event && event.name === 'wiki';
+        if (isBroken) minute = 301;
+      },
+      accounts: async () => {
+        const names = doubleAccounts(fixture.server);
+        const fail = async (): Promise<string> => {
+          throw new FallbackError('ARCHIVE_UNREADABLE', 'photo.jpg cannot be read: EIO.');
+        };
+        return isBroken ? { ...names, userName: fail } : names;
+      },
+    };
+    const run = await fixture.night(toml, changes);
+    assert.deepEqual(statuses(run), { blog: 'saved', wiki: 'kept' });
+    assert.match(run.result.outcomes[1]?.reason ?? '', /EIO/);
+    minute = 60;
+    const alone = fixture.night(`${toml}[apps]\ninclude = ["wiki"]\n`, changes);
+    assert.match(String(await failing(alone)), /EIO/);
   });
 
   it('nothing at all could be saved: an error, and no snapshot', async () => {
