@@ -162,13 +162,13 @@ export const schema = {
     enabled: flag(false, 'Whether the fallback server watches the main server.'),
     domains: texts(
       [],
-      'Which of its domains are asked over HTTPS; empty: the main domain of its last snapshot.',
+      'Which of its domains are asked over HTTPS; empty: the main domain of its newest snapshot, as `fallback arm` or a rehearsal noted it. While none is known, nothing is decided.',
       domains,
     ),
     smtp: flag(true, 'Whether its SMTP port is asked too.'),
     own_link: texts(
       ['https://www.debian.org/', 'https://www.eff.org/', 'https://www.wikipedia.org/'],
-      'Asked first: when none of these answers, it is this machine’s own link that is down, and nothing is done.',
+      'Asked first: when none of these answers, it is this machine’s own link that is down, and nothing is done. With `deploy`, an empty list means that nothing is decided.',
       webAddresses,
     ),
     delay: duration('1h', 'How long every probe must fail before it counts as an incident.'),

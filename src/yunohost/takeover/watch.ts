@@ -17,6 +17,8 @@ export interface WatchState {
   readonly resumes?: number;
   /** People were told that a takeover lies half done. */
   readonly isHalfDoneTold?: boolean;
+  /** People were told that nothing can be said, and nothing has changed about that. */
+  readonly isBlindTold?: boolean;
 }
 
 export interface WatchInput {
@@ -24,26 +26,30 @@ export interface WatchInput {
   readonly nowMs: number;
   /** None of the addresses that always answer does: it is this machine that is cut off. */
   readonly isOwnLinkDown: boolean;
+  /** What the probes say is no proof that the main server is down: none asks it, say. */
+  readonly isBlind: boolean;
   readonly probes: readonly ProbeResult[];
   readonly delayMs: number;
 }
 
-/** `quiet`: silent, but not long enough yet. `cut-off`: nothing can be said. */
-export type WatchVerdict = 'alive' | 'quiet' | 'incident' | 'still-down' | 'recovered' | 'cut-off';
+/** `quiet`: silent, but not long enough yet. `cut-off`, `blind`: nothing can be said. */
+export type WatchVerdict = 'alive' | 'quiet' | 'incident' | 'still-down' | 'recovered' | 'cut-off' | 'blind';
 
 /** Two looks further apart than this do not belong together: the timer was off, or the machine slept. */
 const gapMsMax = 60 * 60_000;
 
 /** @returns what it means, and what to keep. */
 export function decideWatch(input: WatchInput): { readonly verdict: WatchVerdict; readonly state: WatchState } {
-  const { before, nowMs, isOwnLinkDown, probes, delayMs } = input;
+  const { before, nowMs, isOwnLinkDown, isBlind, probes, delayMs } = input;
   const isIncident = before.isIncident === true;
   // Silence that was heard through a dead link, or while nobody listened, is none: its time begins anew.
   const due = isIncident && before.isDue === true ? { isDue: true, begins: before.begins ?? 0 } : {};
-  if (isOwnLinkDown) return { verdict: 'cut-off', state: { isIncident, ...due, lookedAtMs: nowMs } };
+  const told = isBlind && before.isBlindTold === true ? { isBlindTold: true } : {};
+  if (isOwnLinkDown) return { verdict: 'cut-off', state: { isIncident, ...due, ...told, lookedAtMs: nowMs } };
   if (probes.some(({ isAlive }) => isAlive)) {
-    return { verdict: isIncident ? 'recovered' : 'alive', state: { lookedAtMs: nowMs } };
+    return { verdict: isIncident ? 'recovered' : 'alive', state: { ...told, lookedAtMs: nowMs } };
   }
+  if (isBlind) return { verdict: 'blind', state: { isIncident, ...due, isBlindTold: true, lookedAtMs: nowMs } };
   const passedMs = nowMs - (before.lookedAtMs ?? nowMs);
   const isGap = passedMs > Math.max(gapMsMax, delayMs) || passedMs < 0;
   const silentSinceMs = isGap ? nowMs : (before.silentSinceMs ?? nowMs);

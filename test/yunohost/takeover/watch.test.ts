@@ -22,8 +22,8 @@ import { inTemporaryFolder } from '../../support/temporary-folder.ts';
 const minute = 60_000;
 const dead = [{ name: 'web', isAlive: false, said: '' }];
 const alive = [...dead, { name: 'smtp', isAlive: true, said: '' }];
-const look = (before: WatchState, nowMs: number, probes = dead, isOwnLinkDown = false) =>
-  decideWatch({ before, nowMs, probes, isOwnLinkDown, delayMs: 60 * minute });
+const look = (before: WatchState, nowMs: number, probes = dead, isOwnLinkDown = false, isBlind = false) =>
+  decideWatch({ before, nowMs, probes, isOwnLinkDown, isBlind, delayMs: 60 * minute });
 
 describe('watch', () => {
   it('declares an incident once, after the delay, and its end once', () => {
@@ -53,6 +53,21 @@ describe('watch', () => {
     assert.equal(cut.verdict, 'cut-off');
     assert.equal(look(cut.state, 61 * minute).verdict, 'quiet');
     assert.equal(look({ silentSinceMs: 0, lookedAtMs: 0 }, 10 * 60 * minute).verdict, 'quiet');
+  });
+
+  it('decides nothing while no probe asks the main server, however long its store is silent', () => {
+    let state: WatchState = {};
+    for (let at = 0; at <= 180; at++) {
+      const step = look(state, at * minute, dead, false, true);
+      state = step.state;
+      assert.deepEqual([step.verdict, state.isBlindTold], ['blind', true]);
+    }
+    // A night that comes is a sign of life, and no reason to say it all again.
+    const night = look(state, 181 * minute, alive, false, true);
+    assert.deepEqual([night.verdict, night.state.isBlindTold], ['alive', true]);
+    // Once something is asked, silence begins: what went before it was heard by nobody.
+    const seeing = look(look(night.state, 182 * minute, dead, false, true).state, 183 * minute);
+    assert.deepEqual([seeing.verdict, seeing.state.isBlindTold], ['quiet', undefined]);
   });
 
   it('a takeover that was put off stays so through silence and a dead link, and ends with the incident', () => {
