@@ -171,7 +171,10 @@ export const schema = {
       'Asked first: when none of these answers, it is this machine’s own link that is down, and nothing is done. With `deploy`, an empty list means that nothing is decided.',
       webAddresses,
     ),
-    delay: duration('1h', 'How long every probe must fail before it counts as an incident.'),
+    delay: duration(
+      '1h',
+      'How long every probe must fail before it counts as an incident, at three looks at least. Looks more than five minutes apart begin anew.',
+    ),
     deploy: flag(false, 'Whether an incident deploys by itself. It needs `fallback arm` as well.'),
   },
 } as const satisfies Record<string, Record<string, ValueKind<unknown>>>;
