@@ -56,7 +56,11 @@ export const schema = {
     ),
   },
   apps: {
-    include: texts([], 'Only these apps are covered. Empty: all apps, also those installed later.', appIds),
+    include: texts(
+      [],
+      'Only these apps are covered. Empty: all apps, also those installed later. A name that no app has is reported every night.',
+      appIds,
+    ),
     exclude: texts([], 'Apps that are not covered.', appIds),
     first: texts([], 'Apps that matter most, in order: they are pushed and restored first.', appIds),
     app_list: text(
@@ -115,7 +119,7 @@ export const schema = {
       'errors',
       'When a mail is sent. `weekly`: at once when something is wrong, else once a week.',
     ),
-    mail_to: texts(['root'], 'Who gets it.', addresses),
+    mail_to: texts(['root'], 'Who gets it; empty only with mail = "never".', addresses),
     mail_from: text('', 'The sender; empty: root of this machine.', address),
     sendmail: text('/usr/sbin/sendmail', 'The local program that takes mails.', path),
     webhook: text('', 'Gets every report as JSON by POST.', webAddress),

@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { reportOfNight } from '../../../src/yunohost/report/night-report.ts';
 import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
 import { setRoom } from '../double/free-space.ts';
@@ -95,6 +96,30 @@ describe('a night of archives', () => {
       ],
     );
     assert.match(run.result.coverage.warnings.join(), /nonsense/);
+  });
+
+  it('a name or a line that selects nothing makes the report a warning: what was meant may be in no backup', async () => {
+    const fixture = await NightFixture.create();
+    fixture.server.write('/root/app_list', '[.]: wiki\n[.]: bloog\n[.]: gone\n[.] blog\n[]: other\n');
+    const sizes = { readBytes: 0, newBytes: 0, sentBytes: 0 };
+    const reportOf = async (toml: string) => {
+      const { result } = await fixture.night(toml);
+      assert.equal(result.exitCode, 0);
+      return reportOfNight(result, { hostName: 'main', place: 'there', damagedSnapshots: [], ...sizes });
+    };
+    const listed = await reportOf('[apps]\napp_list = "/root/app_list"\nexclude = ["gone"]\n');
+    assert.equal(listed.status, 'warning');
+    assert.match(listed.headline, /WARNING: main is saved, but what shall be covered/);
+    assert.deepEqual(listed.facts['mistakes'], [
+      '/root/app_list names bloog, and no such app is installed.',
+      'Line 4 of /root/app_list cannot be understood and counts for nothing.',
+    ]);
+    const included = await reportOf('[apps]\ninclude = ["blog", "wikki"]\n');
+    assert.equal(included.status, 'warning');
+    assert.ok(included.lines.includes('Configuration: apps.include names wikki, and no such app is installed.'));
+    // Nothing is left out by these: no reason to write each night.
+    const odd = await reportOf('[apps]\nexclude = ["wikki"]\nfirst = ["bloog"]\n');
+    assert.deepEqual([odd.status, odd.facts['mistakes']], ['ok', []]);
   });
 
   it('with no app selected nothing but the system is asked for (D11)', async () => {
