@@ -96,7 +96,7 @@ export const schema = {
     ),
     limit_upload_kib: whole(0, 2 ** 31, 0, 'Send at most so many KiB (1024 bytes) a second; 0 for no limit.'),
     window: timeWindow(
-      'The timer’s push waits for this time, and begins an archive only within it. What was not reached is kept as it was, and comes first the next night. A push by hand does not look at it.',
+      'The timer’s push waits for this time, and begins an archive only within it. What was not reached is kept as it was, and comes first the next night; a night that found no time in it is reported. A push by hand does not look at it.',
     ),
     suspicious_percent: whole(
       0,

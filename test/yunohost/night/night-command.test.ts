@@ -215,6 +215,26 @@ test('the timer’s push waits until its window opens, and ends when it is told 
   assert.equal(mails().length, sent + 1, 'that of the push by hand');
 });
 
+test('a night whose window the clock went past is told: its silence would look like success', async () => {
+  // By this clock it is two seconds before the window opens until the wait begins; then summer time does.
+  const clock =
+    'let nowMs = new Date().setHours(2, 9, 58, 0); Date.now = () => nowMs; const write = process.stderr.write;' +
+    'process.stderr.write = function (text, ...more) {' +
+    '  if (String(text).includes("waiting until")) setTimeout(() => { nowMs += 3600000; }, 100);' +
+    '  return write.call(this, text, ...more); };';
+  configure(`[store]\nstate = "${box.path('state')}"\n[push]\nwindow = "02:10-02:50"\n${report()}`);
+  const sent = mails().length;
+  await box.fails(['push', '--scheduled'], 1, 'WINDOW_MISSED', {
+    ...options,
+    environment: {
+      ...options.environment,
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(clock)}`,
+    },
+  });
+  assert.equal(mails().length, sent + 1);
+  assert.match(lastMail().body, /Code: WINDOW_MISSED/);
+});
+
 test('a push that fails as a whole is reported too, with what to do next', async () => {
   setFaults(main.root, [{ match: '^app list', kind: 'traceback', message: 'boom' }]);
   await box.fails(['push'], 1, 'YUNOHOST_FAILED', options);

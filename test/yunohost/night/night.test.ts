@@ -163,7 +163,7 @@ describe('a night of archives', () => {
     });
     assert.deepEqual(statuses(run), { system: 'saved', blog: 'kept', wiki: 'kept' });
     assert.equal(run.result.exitCode, 3);
-    assert.ok(isFallbackError(await failing(fixture.night(toml, scheduled)), 'BUSY'));
+    assert.ok(isFallbackError(await failing(fixture.night(toml, scheduled)), 'WINDOW_MISSED'));
     minute = 60;
     const next = await fixture.night(toml, scheduled);
     assert.deepEqual(Object.keys(statuses(next)), ['blog', 'wiki', 'system']);
