@@ -10,7 +10,7 @@ import { asFallbackError } from '../error-report.ts';
 import { watchedDomains } from '../main-domain.ts';
 import { namedRepositories, openStoreOf, pickRepository } from '../open-repository.ts';
 import { type Machine, openJournal, openMachine, sendReport, withFolderSession, withLock } from '../open-takeover.ts';
-import { configOption } from '../open-yunohost.ts';
+import { configOption, deliveryOf, tellerOf } from '../open-yunohost.ts';
 import {
   absolutePath,
   jsonOption,
@@ -241,6 +241,27 @@ async function attendHalfDone(machine: Machine): Promise<number | undefined> {
   }
 }
 
+interface Look {
+  readonly journal: Journal;
+  /** Undefined: nothing is watched while a takeover is under way. */
+  readonly found: Found | undefined;
+}
+
+/** Looks at this machine's journal and at the main server. What keeps it from that is told once: a watch that cannot look is none. */
+async function look(machine: Machine, isTest: boolean): Promise<Look> {
+  const { invocation, configuration, host } = machine;
+  const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
+  const work = async (): Promise<Look> => {
+    const journal = await openJournal(machine);
+    const isAtRest = !isTest && (isDeployOpen(journal) || journal.state !== 'idle');
+    return { journal, found: isAtRest ? undefined : await probe(machine) };
+  };
+  if (isTest) return await work();
+  const { tellOnce } = await import('../../yunohost/report/tell-once.ts');
+  const delivery = deliveryOf(invocation, configuration, host.stateFolder);
+  return await tellOnce(tellerOf(invocation, delivery, 'watch'), work);
+}
+
 async function run(given: Invocation): Promise<number | undefined> {
   const machine = await openMachine(given, 'fallback');
   const { invocation, configuration, host } = machine;
@@ -250,16 +271,16 @@ async function run(given: Invocation): Promise<number | undefined> {
     output.line('watch.enabled is not set: nothing is watched.');
     return undefined;
   }
-  const journal = await openJournal(machine);
-  const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
-  if (isDeployOpen(journal) && !isTest) return await attendHalfDone(machine);
-  if (journal.state !== 'idle' && !isTest) {
+  const { journal, found } = await look(machine, isTest);
+  if (found === undefined) {
+    const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
+    if (isDeployOpen(journal)) return await attendHalfDone(machine);
     await notDue(machine, await readState(machine));
     output.line(`This machine’s state is “${journal.state}”: the watch rests.`);
     return undefined;
   }
   const { decideWatch, mayBegin } = await import('../../yunohost/takeover/watch.ts');
-  const { isOwnLinkDown, probes, blindness } = await probe(machine);
+  const { isOwnLinkDown, probes, blindness } = found;
   const before = await readState(machine);
   const { verdict, state } = decideWatch({
     before,
@@ -341,6 +362,7 @@ export const watchCommand: CommandBody = {
     'Without a domain to ask (watch.domains, or the one that fallback arm and fallback deploy --rehearse note) it can tell nothing; and with watch.deploy neither without watch.own_link. It says so once by mail.',
     'Silence longer than watch.delay is an incident: a mail goes out, and one when it is over. With watch.deploy and an armed key, it takes over, once, and never over a refusal; while another command or YunoHost is busy here, that waits for the next look.',
     'A takeover that was cut off is gone on with, up to three times, where this server may take over by itself and nobody stopped it by hand; else one mail says that it lies half done.',
+    'What keeps it from looking (the store does not open) is told by mail too, once until it can look again.',
   ],
   options: [testOption, configOption, readFolderOption, repositoryOption, stateOption, quietOption, jsonOption],
   examples: [['fallback watch --test', 'what each probe says now']],

@@ -265,3 +265,19 @@ test('alarm: silence is told once, and its end too', async () => {
   assert.match(await box.ok(['retention', 'policy', '--dir', 'store']), /then daily +5 days/);
   await box.fails(['push'], 2, 'USAGE', options);
 });
+
+test('alarm: a store that does not open is told once, and again after it did', async () => {
+  const alarm = (folder: string): void =>
+    configure(
+      `[server]\nrole = "fallback"\n[store]\nstate = "${box.path('fallback-state')}"\nfolder = "${box.path(folder)}"\n${report()}`,
+    );
+  const sent = mails().length;
+  for (const expected of [1, 2]) {
+    alarm('unmounted');
+    for (let look = 0; look < 2; look++) await box.fails(['alarm'], 1, 'STORE_INVALID', options);
+    assert.equal(mails().length, sent + expected);
+    assert.match(lastMail().headers, /FAILED: alarm on /);
+    alarm('store');
+    await box.ok(['alarm'], options);
+  }
+});

@@ -174,6 +174,19 @@ describe('the commands of a takeover', () => {
     assert.equal(existsSync(join(two.world.folder, 'empty/fallback-state/armed-key')), false);
   });
 
+  it('a watch whose store does not open says so once', async () => {
+    const two = await twoServers();
+    const { watch, subjects } = watching({
+      ...two,
+      world: { ...two.world, store: join(two.world.folder, 'unmounted') },
+    });
+    for (let look = 0; look < 2; look++) {
+      const failed = await watch();
+      assert.deepEqual([failed.exitCode, code(failed)], [1, 'STORE_INVALID']);
+      assert.match(subjects().join('\n'), /^Subject: .*FAILED: watch on [^\n]*$/);
+    }
+  });
+
   it('an incident that meets a busy machine: the takeover is put off, told once, and begun at a later look', async () => {
     const two = await twoServers();
     const { world, host } = two;
