@@ -4,6 +4,7 @@ import type { HostPaths } from '../yunohost/command/host-paths.ts';
 import type { YunohostCommand } from '../yunohost/command/yunohost-command.ts';
 import type { Configuration } from '../yunohost/configuration/schema.ts';
 import type { Delivery } from '../yunohost/report/deliver-report.ts';
+import type { Teller } from '../yunohost/report/tell-once.ts';
 import { type Invocation, type OptionSpec, textOption } from './command-spec.ts';
 import { absolutePath, stateOption, uploadLimitOption } from './shared-options.ts';
 import type { World } from './world.ts';
@@ -95,5 +96,18 @@ export function deliveryOf({ world }: Invocation, configuration: Configuration, 
     fs: world.fs,
     environment: world.environment,
     randomHex: () => Buffer.from(world.randomBytes(8)).toString('hex'),
+  };
+}
+
+/** Who tells what keeps a timer's command from its work. @param subject of its reports. */
+export function tellerOf(invocation: Invocation, delivery: Delivery, subject: string): Teller {
+  const { world, output, signal } = invocation;
+  return {
+    subject,
+    delivery,
+    hostName: world.hostName,
+    nowMs: () => world.nowMs(),
+    signal,
+    onUndelivered: (failure) => output.warn(failure),
   };
 }

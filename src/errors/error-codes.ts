@@ -147,6 +147,11 @@ export const errorCodes = {
     'later',
     'Look what hangs (a database, a mounted disk): /var/log/yunohost/yunohost-cli.log. Then run it again.',
   ),
+  WINDOW_MISSED: row(
+    1,
+    'later',
+    'The next run of the timer waits until the window opens. To push now: fallback push. Where it happens again: a longer push.window.',
+  ),
   // Takeover
   WRONG_STATE: row(
     2,

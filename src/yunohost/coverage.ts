@@ -38,7 +38,9 @@ export interface Coverage {
   readonly newApps: readonly string[];
   /** In the last snapshot, not installed any more, and not excluded: their last archives are kept. */
   readonly vanished: readonly SnapshotArchive[];
-  /** Mistakes in the configuration, in sentences. */
+  /** Mistakes in what shall be covered, in sentences: an app that was meant may be in no backup. */
+  readonly mistakes: readonly string[];
+  /** Mistakes in the configuration that leave nothing out, in sentences. */
   readonly warnings: readonly string[];
 }
 
@@ -88,19 +90,35 @@ interface Facts {
   readonly previous: readonly SnapshotArchive[];
 }
 
-function findMistakes({ configuration, installed, folders, parts, oldList, previous }: Facts): string[] {
-  const known = new Set([...installed.map(({ id }) => id), ...folders, ...previous.map(({ name }) => name)]);
+function knownNames({ installed, folders, previous }: Facts): Set<string> {
+  return new Set([...installed.map(({ id }) => id), ...folders, ...previous.map(({ name }) => name)]);
+}
+
+function findMistakes(facts: Facts): string[] {
+  const { configuration, oldList } = facts;
+  const { include, exclude, appList } = configuration.apps;
+  const known = knownNames(facts);
+  const isUnknown = (id: string): boolean => !known.has(id) && !exclude.includes(id);
+  return [
+    ...include.filter(isUnknown).map((id) => `apps.include names ${id}, and no such app is installed.`),
+    ...(oldList?.saved ?? []).filter(isUnknown).map((id) => `${appList} names ${id}, and no such app is installed.`),
+    ...(oldList?.unknownLines ?? []).map(
+      (line) => `Line ${line} of ${appList} cannot be understood and counts for nothing.`,
+    ),
+  ];
+}
+
+function findWarnings(facts: Facts): string[] {
+  const { configuration, parts } = facts;
+  const known = knownNames(facts);
   const warnings: string[] = [];
-  for (const key of ['include', 'exclude', 'first'] as const) {
+  for (const key of ['exclude', 'first'] as const) {
     for (const id of configuration.apps[key]) {
       if (!known.has(id)) warnings.push(`apps.${key} names ${id}, and no such app is installed.`);
     }
   }
   for (const part of configuration.system.exclude) {
     if (!parts.includes(part)) warnings.push(`system.exclude names ${part}, and there is no such system part.`);
-  }
-  for (const line of oldList?.unknownLines ?? []) {
-    warnings.push(`Line ${line} of ${configuration.apps.appList} cannot be understood and counts for nothing.`);
   }
   const { state, folder } = configuration.store;
   for (const place of [state, folder]) {
@@ -133,7 +151,8 @@ function reconcile(facts: Facts): Omit<Coverage, 'leftOut'> {
     vanished: previous.filter(
       ({ name, attributes }) => attributes['kind'] === 'app' && !here.has(name) && against(name) === undefined,
     ),
-    warnings: findMistakes(facts),
+    mistakes: findMistakes(facts),
+    warnings: findWarnings(facts),
   };
 }
 

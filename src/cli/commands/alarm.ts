@@ -3,9 +3,10 @@ import { FallbackError } from '../../errors/fallback-error.ts';
 import type { RetentionPolicy } from '../../store/retention-policy.ts';
 import type { Store } from '../../store/store.ts';
 import type { Configuration } from '../../yunohost/configuration/schema.ts';
+import type { Delivery } from '../../yunohost/report/deliver-report.ts';
 import type { CommandBody, Invocation } from '../command-spec.ts';
 import { type NamedRepository, namedRepositories, openStoreOf, pickRepository } from '../open-repository.ts';
-import { configOption, deliveryOf, openConfiguration, withConfiguration } from '../open-yunohost.ts';
+import { configOption, deliveryOf, openConfiguration, tellerOf, withConfiguration } from '../open-yunohost.ts';
 import { jsonOption, quietOption, stateFolder, stateOption } from '../shared-options.ts';
 import { showAge, showText } from '../show.ts';
 
@@ -33,13 +34,25 @@ async function applyPolicy(store: Store, configuration: Configuration, repositor
 async function run(given: Invocation): Promise<number | undefined> {
   const configuration = await openConfiguration(given);
   const { role } = configuration.server;
-  const { folder, repository: name } = configuration.store;
   if (role !== 'fallback') {
     throw new FallbackError('USAGE', 'The alarm belongs on the fallback server; this is the main server.', {
       hint: 'The main server’s push reports by itself: see [report] in docs/CONFIGURATION.md.',
     });
   }
   const invocation = withConfiguration(given, configuration);
+  const delivery = deliveryOf(invocation, configuration, stateFolder(invocation));
+  const { tellOnce } = await import('../../yunohost/report/tell-once.ts');
+  // Whose alarm does not work must not take its silence for good news.
+  return await tellOnce(tellerOf(invocation, delivery, 'alarm'), () => look(invocation, configuration, delivery));
+}
+
+/** Looks at the repositories that the configuration means, and sends what is due. */
+async function look(
+  invocation: Invocation,
+  configuration: Configuration,
+  delivery: Delivery,
+): Promise<number | undefined> {
+  const { folder, repository: name } = configuration.store;
   const { world, output } = invocation;
   const [{ raiseAlarms }, { ensureFolder }] = await Promise.all([
     import('../../yunohost/report/alarm.ts'),
@@ -50,9 +63,7 @@ async function run(given: Invocation): Promise<number | undefined> {
     const all = await namedRepositories(store);
     const watched = name === '' ? all : [pickRepository(all, name)];
     for (const one of watched) await applyPolicy(store, configuration, one);
-    const state = stateFolder(invocation);
-    await ensureFolder(world.fs, state);
-    const delivery = deliveryOf(invocation, configuration, state);
+    await ensureFolder(world.fs, delivery.stateFolder);
     const statuses = watched.map(({ status }) => status);
     const { late, reports, undelivered } = await raiseAlarms(statuses, delivery, world.hostName);
     for (const status of statuses) {
@@ -74,7 +85,7 @@ export const alarmCommand: CommandBody = {
   description: [
     'Looks at the newest complete snapshot of each repository. When it is older than alarm.max_age, a mail goes out: one for each ' +
       'incident, and one when it is over. It also sets the retention policy that the configuration asks for.',
-    'Exits with 1 when the mail could not be sent: it is tried again the next time.',
+    'Exits with 1 when the mail could not be sent: it is tried again the next time. What keeps it from looking (the store does not open) is told by mail too, once until it can look again.',
   ],
   options: [configOption, stateOption, quietOption, jsonOption],
   examples: [['fallback alarm', 'on the fallback server']],

@@ -103,7 +103,7 @@ async function run(given: Invocation): Promise<undefined> {
       ]),
     ),
   );
-  for (const warning of coverage.warnings) output.warn(warning);
+  for (const warning of [...coverage.mistakes, ...coverage.warnings]) output.warn(warning);
   return undefined;
 }
 

@@ -9,6 +9,7 @@ import type { Finding, Preflight } from '../../yunohost/takeover/preflight.ts';
 import { askLine, canAsk } from '../ask.ts';
 import { type CommandBody, flagOption, type Invocation, textOption, valueOption } from '../command-spec.ts';
 import { asFallbackError } from '../error-report.ts';
+import { noteMainDomain } from '../main-domain.ts';
 import {
   folderTakeoverOptions,
   type Machine,
@@ -62,21 +63,8 @@ async function look(machine: Machine, session: RepositorySession<FolderRepositor
   const snapshot = await chooseMainSnapshot(session, invocation.get(snapshotOption));
   const maxAgeMs = invocation.get(maxAgeOption) ?? configuration.deploy.maxAge;
   const found = await preflight({ host, session, snapshot, maxAgeMs });
-  await noteDomain(machine, found.plan.system?.mainDomain ?? '');
+  await noteMainDomain(machine, found.plan.system?.mainDomain ?? '');
   return found;
-}
-
-/** The watch has no key, and asks this domain when the configuration names none. */
-async function noteDomain({ invocation, host }: Machine, domain: string): Promise<void> {
-  if (domain === '') return;
-  const [{ replaceFile }, { ensureFolder }] = await Promise.all([
-    import('../../fs/replace-file.ts'),
-    import('../../fs/ensure-folder.ts'),
-  ]);
-  const { fs, randomBytes } = invocation.world;
-  await ensureFolder(fs, host.stateFolder);
-  const random = Buffer.from(randomBytes(8)).toString('hex');
-  await replaceFile(fs, `${host.stateFolder}/main-domain`, Buffer.from(`${domain}\n`), host.stateFolder, random);
 }
 
 /** The rehearsal: shown, and reported where push reports go. */

@@ -160,18 +160,15 @@ async function deliver(invocation: Invocation, configuration: Configuration, rep
   for (const failure of await deliverReport(report, delivery)) invocation.output.warn(failure);
 }
 
-/** Opens the repository and pushes; what fails is reported where the configuration says, then thrown. */
-async function pushReported(invocation: Invocation, configuration: Configuration): Promise<Night> {
-  const { world, output } = invocation;
-  const { announceStart } = await import('../../yunohost/report/deliver-report.ts');
-  for (const failure of await announceStart(configuration)) output.warn(failure);
+/** Does what a night needs; what fails is reported where the configuration says, then thrown. */
+async function reported<Result>(
+  invocation: Invocation,
+  configuration: Configuration,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const { world } = invocation;
   try {
-    const { opened } = await openForPush(invocation);
-    try {
-      return await pushNight(invocation, configuration, opened);
-    } finally {
-      await opened.close();
-    }
+    return await work();
   } catch (thrown) {
     const error = asFallbackError(thrown);
     if (!invocation.signal.aborted && !silentCodes.has(error.code)) {
@@ -180,6 +177,18 @@ async function pushReported(invocation: Invocation, configuration: Configuration
       await deliver(invocation, configuration, report);
     }
     throw thrown;
+  }
+}
+
+/** Opens the repository and pushes. */
+async function openAndPush(invocation: Invocation, configuration: Configuration): Promise<Night> {
+  const { announceStart } = await import('../../yunohost/report/deliver-report.ts');
+  for (const failure of await announceStart(configuration)) invocation.output.warn(failure);
+  const { opened } = await openForPush(invocation);
+  try {
+    return await pushNight(invocation, configuration, opened);
+  } finally {
+    await opened.close();
   }
 }
 
@@ -204,12 +213,14 @@ export async function pushServer(given: Invocation): Promise<number | undefined>
   const invocation = withConfiguration(given, configuration);
   const { world, output } = invocation;
   await openYunohost(invocation, configuration);
-  await awaitWindow(invocation, configuration);
+  await reported(invocation, configuration, () => awaitWindow(invocation, configuration));
   const state = await openState(invocation);
   await state.load();
   const lock = await state.lock('push', () => world.nowMs());
   try {
-    const { result, report, damaged } = await pushReported(invocation, configuration);
+    const { result, report, damaged } = await reported(invocation, configuration, () =>
+      openAndPush(invocation, configuration),
+    );
     await deliver(invocation, configuration, report);
     const { layReport } = await import('../../yunohost/report/report.ts');
     output.json({ sha256: result.push.sha256, ...report.facts, status: report.status });

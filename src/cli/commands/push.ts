@@ -272,7 +272,7 @@ export const pushCommand: CommandBody = {
       '`newChunks`, `newBytes`, `resentBytes` (of the new: sent again out of half-dead packs), `packsSent`, `packBytesSent`, `snapshotBytes`, ' +
       '`wireSentBytes`, `wireReceivedBytes`, `healedPacks`, `healedChunks`, `durationMs`.',
     'Without archives: `snapshot`, `sha256`, `complete`, `status` (`ok`, `warning`), `exitCode`, `archives` (each `name`, `kind`, `status`: ' +
-      '`saved`, `suspicious`, `kept`, `missing`, `vanished`; `bytes`, `savedAtMs`, `reason`, `code`, `warnings`), `notCovered`, `leftOut` (`data`: each `app`, `folder`; `folders`), `warnings`, `readBytes`, ' +
+      '`saved`, `suspicious`, `kept`, `missing`, `vanished`; `bytes`, `savedAtMs`, `reason`, `code`, `warnings`), `notCovered`, `leftOut` (`data`: each `app`, `folder`; `folders`), `warnings`, `mistakes` (in what shall be covered), `readBytes`, ' +
       '`newBytes`, `sentBytes`, `durationMs`, `damagedSnapshots`.',
   ],
   run,

@@ -7,9 +7,10 @@ import type { ProbeResult } from '../../yunohost/takeover/probes.ts';
 import type { WatchState, WatchVerdict } from '../../yunohost/takeover/watch.ts';
 import { type CommandBody, flagOption, type Invocation } from '../command-spec.ts';
 import { asFallbackError } from '../error-report.ts';
+import { watchedDomains } from '../main-domain.ts';
 import { namedRepositories, openStoreOf, pickRepository } from '../open-repository.ts';
 import { type Machine, openJournal, openMachine, sendReport, withFolderSession, withLock } from '../open-takeover.ts';
-import { configOption } from '../open-yunohost.ts';
+import { configOption, deliveryOf, tellerOf } from '../open-yunohost.ts';
 import {
   absolutePath,
   jsonOption,
@@ -44,9 +45,34 @@ async function keepState({ invocation, host }: Machine, state: WatchState): Prom
   await replaceFile(world.fs, path, Buffer.from(`${JSON.stringify(state)}\n`), host.stateFolder, random);
 }
 
+interface Found {
+  readonly isOwnLinkDown: boolean;
+  readonly probes: readonly ProbeResult[];
+  /** Why silence proves nothing, and what to do about it; undefined: it does. */
+  readonly blindness: { readonly reason: string; readonly nextStep: string } | undefined;
+}
+
+/** The store alone is silent after every night: only who asks the main server itself can say that it is down. */
+function blindnessOf({ configuration }: Machine, domains: readonly string[]): Found['blindness'] {
+  const { ownLink, deploy } = configuration.watch;
+  if (domains.length === 0) {
+    return {
+      reason: 'No probe asks the main server itself: watch.domains is empty, and no domain of it was noted here yet.',
+      nextStep: 'set watch.domains; or, here: fallback deploy --rehearse, or fallback arm',
+    };
+  }
+  if (deploy && ownLink.length === 0) {
+    return {
+      reason: 'watch.deploy is set and watch.own_link is empty: whether this server’s own link is down cannot be told.',
+      nextStep: 'name addresses that always answer in watch.own_link, or unset watch.deploy',
+    };
+  }
+  return undefined;
+}
+
 /** All probes at once; the store is read without a key. */
-async function probe(machine: Machine): Promise<{ isOwnLinkDown: boolean; probes: ProbeResult[] }> {
-  const { invocation, configuration, host } = machine;
+async function probe(machine: Machine): Promise<Found> {
+  const { invocation, configuration } = machine;
   const { probeWeb, probeSmtp, probeStore } = await import('../../yunohost/takeover/probes.ts');
   const { watch, store: place } = configuration;
   const own = await Promise.all(watch.ownLink.map(probeWeb));
@@ -59,24 +85,19 @@ async function probe(machine: Machine): Promise<{ isOwnLinkDown: boolean; probes
       await namedRepositories(store),
       invocation.get(repositoryOption) ?? (place.repository || undefined),
     );
-    const noted = watch.domains.length > 0 ? watch.domains : await notedDomains(host.stateFolder);
+    const domains = await watchedDomains(machine);
     const probes = await Promise.all([
-      ...noted.map((domain) => probeWeb(`https://${domain}/`)),
-      ...(watch.smtp ? noted.map((domain) => probeSmtp(domain)) : []),
+      ...domains.map((domain) => probeWeb(`https://${domain}/`)),
+      ...(watch.smtp ? domains.map((domain) => probeSmtp(domain)) : []),
     ]);
     return {
       isOwnLinkDown: own.length > 0 && !own.some(({ isAlive }) => isAlive),
       probes: [...probes, ...probeStore(status, watch.delay)],
+      blindness: blindnessOf(machine, domains),
     };
   } finally {
     await store.close();
   }
-}
-
-/** The main server’s domain as the last rehearsal noted it: the snapshot says it under the key only. */
-async function notedDomains(stateFolder: string): Promise<string[]> {
-  const text = await readFile(join(stateFolder, 'main-domain'), 'utf8').catch(() => '');
-  return text.split('\n').filter((one) => one !== '');
 }
 
 const words: Readonly<Record<WatchVerdict, string>> = {
@@ -86,6 +107,7 @@ const words: Readonly<Record<WatchVerdict, string>> = {
   'still-down': 'the main server is still down',
   recovered: 'the main server is back',
   'cut-off': 'this server’s own link is down: nothing can be said of the main server',
+  blind: 'nothing can be said of the main server',
 };
 
 async function tellPeople(machine: Machine, verdict: WatchVerdict, lines: readonly string[]): Promise<void> {
@@ -107,6 +129,21 @@ async function tellPeople(machine: Machine, verdict: WatchVerdict, lines: readon
       timeMs: world.nowMs(),
     },
   );
+}
+
+/** Said once: who relies on a watch must know that it sees nothing. */
+async function tellBlindness(machine: Machine, { reason, nextStep }: NonNullable<Found['blindness']>): Promise<void> {
+  const { world } = machine.invocation;
+  await sendReport(machine, {
+    status: 'warning',
+    subject: 'watch',
+    headline: `WARNING: ${world.hostName} cannot tell whether the main server lives`,
+    lines: [reason, 'Until then no incident is told, and nothing is taken over.'],
+    nextStep,
+    facts: { verdict: 'blind', reason },
+    hostName: world.hostName,
+    timeMs: world.nowMs(),
+  });
 }
 
 const headOf = ({ invocation: { world } }: Machine) =>
@@ -204,6 +241,27 @@ async function attendHalfDone(machine: Machine): Promise<number | undefined> {
   }
 }
 
+interface Look {
+  readonly journal: Journal;
+  /** Undefined: nothing is watched while a takeover is under way. */
+  readonly found: Found | undefined;
+}
+
+/** Looks at this machine's journal and at the main server. What keeps it from that is told once: a watch that cannot look is none. */
+async function look(machine: Machine, isTest: boolean): Promise<Look> {
+  const { invocation, configuration, host } = machine;
+  const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
+  const work = async (): Promise<Look> => {
+    const journal = await openJournal(machine);
+    const isAtRest = !isTest && (isDeployOpen(journal) || journal.state !== 'idle');
+    return { journal, found: isAtRest ? undefined : await probe(machine) };
+  };
+  if (isTest) return await work();
+  const { tellOnce } = await import('../../yunohost/report/tell-once.ts');
+  const delivery = deliveryOf(invocation, configuration, host.stateFolder);
+  return await tellOnce(tellerOf(invocation, delivery, 'watch'), work);
+}
+
 async function run(given: Invocation): Promise<number | undefined> {
   const machine = await openMachine(given, 'fallback');
   const { invocation, configuration, host } = machine;
@@ -213,27 +271,29 @@ async function run(given: Invocation): Promise<number | undefined> {
     output.line('watch.enabled is not set: nothing is watched.');
     return undefined;
   }
-  const journal = await openJournal(machine);
-  const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
-  if (isDeployOpen(journal) && !isTest) return await attendHalfDone(machine);
-  if (journal.state !== 'idle' && !isTest) {
+  const { journal, found } = await look(machine, isTest);
+  if (found === undefined) {
+    const { isDeployOpen } = await import('../../yunohost/takeover/deploy.ts');
+    if (isDeployOpen(journal)) return await attendHalfDone(machine);
     await notDue(machine, await readState(machine));
     output.line(`This machine’s state is “${journal.state}”: the watch rests.`);
     return undefined;
   }
   const { decideWatch, mayBegin } = await import('../../yunohost/takeover/watch.ts');
-  const { isOwnLinkDown, probes } = await probe(machine);
+  const { isOwnLinkDown, probes, blindness } = found;
   const before = await readState(machine);
   const { verdict, state } = decideWatch({
     before,
     nowMs: world.nowMs(),
     isOwnLinkDown,
+    isBlind: blindness !== undefined,
     probes,
     delayMs: configuration.watch.delay,
   });
   const lines = probes.map(({ name, isAlive, said }) => `  ${isAlive ? 'alive ' : 'silent'}  ${name}: ${said}`);
-  output.json({ verdict, probes, isOwnLinkDown });
+  output.json({ verdict, probes, isOwnLinkDown, blindness: blindness?.reason });
   output.lines([...lines, `${words[verdict]}.`]);
+  if (blindness !== undefined) output.lines([blindness.reason, `Next: ${blindness.nextStep}`]);
   if (isTest) return undefined;
   const isAuto = configuration.watch.deploy;
   // Noted before people are told: a machine that goes down in between takes over when it is back.
@@ -241,6 +301,8 @@ async function run(given: Invocation): Promise<number | undefined> {
   const noted: WatchState = isBegun ? { ...state, isDue: true, begins: 0 } : state;
   await keepState(machine, noted);
   if (verdict === 'incident' || verdict === 'recovered') await tellPeople(machine, verdict, lines);
+  if (blindness !== undefined && verdict === 'blind' && before.isBlindTold !== true)
+    await tellBlindness(machine, blindness);
   if (!isAuto || (verdict !== 'incident' && verdict !== 'still-down')) return undefined;
   const { readArmedKey } = await import('../../yunohost/takeover/armed-key.ts');
   // Armed halfway (a damaged key, or one that others can read) throws here, before anything is changed.
@@ -297,11 +359,15 @@ export const watchCommand: CommandBody = {
   description: [
     'Asks several witnesses: HTTPS of the main server’s domains, its SMTP port, the age of its last snapshot, a push under way. One that answers is enough. ' +
       'First it asks addresses that always answer: when none does, it is this server that is cut off, and nothing is decided.',
+    'Without a domain to ask (watch.domains, or the one that fallback arm and fallback deploy --rehearse note) it can tell nothing; and with watch.deploy neither without watch.own_link. It says so once by mail.',
     'Silence longer than watch.delay is an incident: a mail goes out, and one when it is over. With watch.deploy and an armed key, it takes over, once, and never over a refusal; while another command or YunoHost is busy here, that waits for the next look.',
     'A takeover that was cut off is gone on with, up to three times, where this server may take over by itself and nobody stopped it by hand; else one mail says that it lies half done.',
+    'What keeps it from looking (the store does not open) is told by mail too, once until it can look again.',
   ],
   options: [testOption, configOption, readFolderOption, repositoryOption, stateOption, quietOption, jsonOption],
   examples: [['fallback watch --test', 'what each probe says now']],
-  json: ['One object: `verdict`, `isOwnLinkDown`, `probes` (each `name`, `isAlive`, `said`).'],
+  json: [
+    'One object: `verdict`, `isOwnLinkDown`, `probes` (each `name`, `isAlive`, `said`), `blindness` (why nothing can be said; absent where it can).',
+  ],
   run,
 };

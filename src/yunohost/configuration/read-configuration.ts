@@ -39,10 +39,18 @@ function parseToml(toml: string, file: string): Readonly<Record<string, unknown>
 
 /** Values that depend on each other. */
 function checkTogether(configuration: Configuration, toml: string, file: string): void {
-  const { apps, dns, server } = configuration;
+  const { apps, dns, report, server } = configuration;
   const both = apps.include.find((app) => apps.exclude.includes(app));
   if (both !== undefined) {
     throw invalid(file, findLine(toml, 'apps', 'exclude'), `${both} is both included and excluded.`);
+  }
+  if (report.mailTo.length === 0 && report.mail !== 'never') {
+    throw invalid(
+      file,
+      findLine(toml, 'report', 'mail_to'),
+      'report.mail_to is empty: nobody would be told when something is wrong.',
+      'Name somebody; who wants no mail says mail = "never".',
+    );
   }
   if (dns.method === 'script' && dns.script === '') {
     throw invalid(file, findLine(toml, 'dns', 'method'), 'the method "script" needs dns.script.');

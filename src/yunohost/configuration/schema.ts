@@ -56,7 +56,11 @@ export const schema = {
     ),
   },
   apps: {
-    include: texts([], 'Only these apps are covered. Empty: all apps, also those installed later.', appIds),
+    include: texts(
+      [],
+      'Only these apps are covered. Empty: all apps, also those installed later. A name that no app has is reported every night.',
+      appIds,
+    ),
     exclude: texts([], 'Apps that are not covered.', appIds),
     first: texts([], 'Apps that matter most, in order: they are pushed and restored first.', appIds),
     app_list: text(
@@ -92,7 +96,7 @@ export const schema = {
     ),
     limit_upload_kib: whole(0, 2 ** 31, 0, 'Send at most so many KiB (1024 bytes) a second; 0 for no limit.'),
     window: timeWindow(
-      'The timer’s push waits for this time, and begins an archive only within it. What was not reached is kept as it was, and comes first the next night, what waits longest before all. A push by hand does not look at it.',
+      'The timer’s push waits for this time, and begins an archive only within it. What was not reached is kept as it was, and comes first the next night, what waits longest before all; a night that found no time in it is reported. A push by hand does not look at it.',
     ),
     suspicious_percent: whole(
       0,
@@ -115,7 +119,7 @@ export const schema = {
       'errors',
       'When a mail is sent. `weekly`: at once when something is wrong, else once a week.',
     ),
-    mail_to: texts(['root'], 'Who gets it.', addresses),
+    mail_to: texts(['root'], 'Who gets it; empty only with mail = "never".', addresses),
     mail_from: text('', 'The sender; empty: root of this machine.', address),
     sendmail: text('/usr/sbin/sendmail', 'The local program that takes mails.', path),
     webhook: text('', 'Gets every report as JSON by POST.', webAddress),
@@ -162,16 +166,19 @@ export const schema = {
     enabled: flag(false, 'Whether the fallback server watches the main server.'),
     domains: texts(
       [],
-      'Which of its domains are asked over HTTPS; empty: the main domain of its last snapshot.',
+      'Which of its domains are asked over HTTPS; empty: the main domain of its newest snapshot, as `fallback arm` or a rehearsal noted it. While none is known, nothing is decided.',
       domains,
     ),
     smtp: flag(true, 'Whether its SMTP port is asked too.'),
     own_link: texts(
       ['https://www.debian.org/', 'https://www.eff.org/', 'https://www.wikipedia.org/'],
-      'Asked first: when none of these answers, it is this machine’s own link that is down, and nothing is done.',
+      'Asked first: when none of these answers, it is this machine’s own link that is down, and nothing is done. With `deploy`, an empty list means that nothing is decided.',
       webAddresses,
     ),
-    delay: duration('1h', 'How long every probe must fail before it counts as an incident.'),
+    delay: duration(
+      '1h',
+      'How long every probe must fail before it counts as an incident, at three looks at least. Looks more than five minutes apart begin anew.',
+    ),
     deploy: flag(false, 'Whether an incident deploys by itself. It needs `fallback arm` as well.'),
   },
 } as const satisfies Record<string, Record<string, ValueKind<unknown>>>;

@@ -11,7 +11,7 @@ import type { NightContext } from './night-context.ts';
 import { isSaved, type NightOutcome, type NightTarget, targetsOf } from './night-target.ts';
 import { findPrevious } from './previous-snapshot.ts';
 import { pushTargets } from './push-targets.ts';
-import { isInWindow, showWindow } from './time-window.ts';
+import { isInWindow, windowMissed } from './time-window.ts';
 
 /** What a night did. */
 export interface NightResult {
@@ -34,9 +34,7 @@ export const mainOrigin = parseOrigin('main');
 function requireWindow({ isScheduled, configuration, localMinute }: NightContext): void {
   const { window } = configuration.push;
   if (!isScheduled || window === undefined || isInWindow(window, localMinute())) return;
-  throw new FallbackError('BUSY', `It is not within push.window, ${showWindow(window)}. Nothing was done.`, {
-    hint: 'The next run of the timer waits until the window opens. To push now, type: fallback push',
-  });
+  throw windowMissed(window);
 }
 
 /** Removes what an earlier run left: processes, half-written archives, work folders, meetings. @throws IO. */
@@ -63,7 +61,7 @@ function orderByTurn(
 /**
  * Backs up this server as its configuration says, as one snapshot. The caller holds the state folder's lock and has opened
  * the session.
- * @throws BUSY outside the time window, YUNOHOST_…, CONFIG_INVALID when nothing is covered, and what push() throws.
+ * @throws WINDOW_MISSED outside the time window, YUNOHOST_…, CONFIG_INVALID when nothing is covered, and what push() throws.
  */
 export async function runNight(context: NightContext): Promise<NightResult> {
   const { session, yunohost, configuration, signal } = context;

@@ -45,7 +45,7 @@ export function wantsMail(mode: Configuration['report']['mail'], report: Report,
 async function mail(report: Report, delivery: Delivery): Promise<void> {
   const { configuration, stateFolder, environment, fs } = delivery;
   const { mail: mode, mailTo, mailFrom, sendmail } = configuration.report;
-  if (mailTo.length === 0 || !wantsMail(mode, report, await lastMailMs(stateFolder))) return;
+  if (!wantsMail(mode, report, await lastMailMs(stateFolder))) return;
   const lines = layReport(report).slice(2);
   await sendMail(
     { sendmail, to: mailTo, from: mailFrom, subject: `[fallback] ${report.headline}`, lines },

@@ -56,13 +56,19 @@ function describeCoverage({ coverage }: NightResult): string[] {
   ];
 }
 
-function headlineOf(status: ReportStatus, result: NightResult, hostName: string): string {
+function headlineOf(
+  status: ReportStatus,
+  result: NightResult,
+  { hostName, damagedSnapshots: damaged }: NightFacts,
+): string {
   const { snapshot } = result.push;
   if (status === 'ok') return `OK: ${hostName} is saved, snapshot ${snapshot.number} is complete`;
   const bad = result.outcomes.filter((outcome) => outcome.status !== 'saved' && outcome.status !== 'vanished');
   if (bad.length === 0) {
-    const why = result.warnings.length > 0 ? 'not all that a takeover asks for' : 'the fallback server reports damage';
-    return `WARNING: ${hostName} is saved, but ${why}`;
+    if (damaged.length > 0) return `WARNING: ${hostName} is saved, but the fallback server reports damage`;
+    return result.warnings.length > 0
+      ? `WARNING: ${hostName} is saved, but not all that a takeover asks for`
+      : `WARNING: ${hostName} is saved, but what shall be covered names what is not there`;
   }
   const names = bad.slice(0, 4).map(({ name }) => name);
   const rest = bad.length > 4 ? ` and ${bad.length - 4} more` : '';
@@ -82,14 +88,22 @@ function nextStepOf(result: NightResult, damaged: readonly number[]): string | u
   const odd = result.outcomes.find(({ status }) => status === 'suspicious');
   if (odd !== undefined)
     return `look whether ${odd.name} still has its data. Older snapshots hold what it had: fallback diff`;
-  return damaged.length > 0 ? 'fallback check, and fallback scrub on the fallback server' : undefined;
+  if (damaged.length > 0) return 'fallback check, and fallback scrub on the fallback server';
+  return result.coverage.mistakes.length > 0
+    ? 'correct apps.include or the app_list; fallback apps shows what is covered'
+    : undefined;
 }
 
 /** The report of a night that published a snapshot. */
 export function reportOfNight(result: NightResult, facts: NightFacts): Report {
   const { push, outcomes } = result;
-  const isClean = result.exitCode === 0 && facts.damagedSnapshots.length === 0 && result.warnings.length === 0;
-  const status: ReportStatus = isClean ? 'ok' : 'warning';
+  const { mistakes } = result.coverage;
+  const isWell =
+    result.exitCode === 0 &&
+    facts.damagedSnapshots.length === 0 &&
+    result.warnings.length === 0 &&
+    mistakes.length === 0;
+  const status: ReportStatus = isWell ? 'ok' : 'warning';
   const saved = outcomes.filter(isSaved).length;
   const ordered = [...outcomes].sort((a, b) => orderOf[a.status] - orderOf[b.status]);
   const damage =
@@ -102,12 +116,13 @@ export function reportOfNight(result: NightResult, facts: NightFacts): Report {
   return {
     status,
     subject: 'push',
-    headline: headlineOf(status, result, facts.hostName),
+    headline: headlineOf(status, result, facts),
     lines: [
       `Snapshot ${push.snapshot.number} on ${facts.place}, ${showMoment(result.startedAtMs)}, ${showSpan(result.durationMs)}.`,
       `${saved} of ${outcomes.length} archives saved: ${showSize(facts.readBytes)} read, ${showSize(facts.newBytes)} new, ${showSize(facts.sentBytes)} sent.`,
       ...damage,
       ...result.warnings,
+      ...mistakes.map((mistake) => `Configuration: ${mistake}`),
       '',
       ...ordered.flatMap(describeOutcome),
       '',
@@ -131,6 +146,7 @@ export function reportOfNight(result: NightResult, facts: NightFacts): Report {
       notCovered: result.coverage.notCovered.map(({ app, reason }) => ({ app: app.id, reason })),
       leftOut: result.coverage.leftOut,
       warnings: result.warnings,
+      mistakes,
       readBytes: facts.readBytes,
       newBytes: facts.newBytes,
       sentBytes: facts.sentBytes,

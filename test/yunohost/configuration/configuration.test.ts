@@ -75,6 +75,7 @@ mail = false
       ['[apps]\nexclude = "wiki"\n', 2, /list/, undefined],
       ['[apps]\nexclude = ["Wiki Two"]\n', 2, /Wiki Two/, undefined],
       ['[report]\nmail_to = ["-oops"]\n', 2, /-oops/, undefined],
+      ['[report]\nmail = "weekly"\nmail_to = []\n', 3, /nobody would be told/, /mail = "never"/],
       ['[report]\nwebhook = "ftp://x"\n', 2, /https/, undefined],
       ['[extra]\npaths = ["relative"]\n', 2, /absolute/, undefined],
       ['[extra]\npaths = ["/"]\n', 2, /absolute/, undefined],
@@ -93,6 +94,10 @@ mail = false
       if (line !== undefined) assert.match(error.message, new RegExp(`config\\.toml, line ${line}:`), toml);
       if (hint !== undefined) assert.match(error.hint, hint, toml);
     }
+  });
+
+  it('takes an empty list of people where no mail is wanted', () => {
+    assert.deepEqual(parseConfiguration('[report]\nmail = "never"\nmail_to = []\n', 'x').report.mailTo, []);
   });
 
   it('has every key in docs/CONFIGURATION.md, with its default', () => {

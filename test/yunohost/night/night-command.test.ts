@@ -215,6 +215,26 @@ test('the timer’s push waits until its window opens, and ends when it is told 
   assert.equal(mails().length, sent + 1, 'that of the push by hand');
 });
 
+test('a night whose window the clock went past is told: its silence would look like success', async () => {
+  // By this clock it is two seconds before the window opens until the wait begins; then summer time does.
+  const clock =
+    'let nowMs = new Date().setHours(2, 9, 58, 0); Date.now = () => nowMs; const write = process.stderr.write;' +
+    'process.stderr.write = function (text, ...more) {' +
+    '  if (String(text).includes("waiting until")) setTimeout(() => { nowMs += 3600000; }, 100);' +
+    '  return write.call(this, text, ...more); };';
+  configure(`[store]\nstate = "${box.path('state')}"\n[push]\nwindow = "02:10-02:50"\n${report()}`);
+  const sent = mails().length;
+  await box.fails(['push', '--scheduled'], 1, 'WINDOW_MISSED', {
+    ...options,
+    environment: {
+      ...options.environment,
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(clock)}`,
+    },
+  });
+  assert.equal(mails().length, sent + 1);
+  assert.match(lastMail().body, /Code: WINDOW_MISSED/);
+});
+
 test('a push that fails as a whole is reported too, with what to do next', async () => {
   setFaults(main.root, [{ match: '^app list', kind: 'traceback', message: 'boom' }]);
   await box.fails(['push'], 1, 'YUNOHOST_FAILED', options);
@@ -244,4 +264,20 @@ test('alarm: silence is told once, and its end too', async () => {
   assert.match(lastMail().headers, /OK again/);
   assert.match(await box.ok(['retention', 'policy', '--dir', 'store']), /then daily +5 days/);
   await box.fails(['push'], 2, 'USAGE', options);
+});
+
+test('alarm: a store that does not open is told once, and again after it did', async () => {
+  const alarm = (folder: string): void =>
+    configure(
+      `[server]\nrole = "fallback"\n[store]\nstate = "${box.path('fallback-state')}"\nfolder = "${box.path(folder)}"\n${report()}`,
+    );
+  const sent = mails().length;
+  for (const expected of [1, 2]) {
+    alarm('unmounted');
+    for (let look = 0; look < 2; look++) await box.fails(['alarm'], 1, 'STORE_INVALID', options);
+    assert.equal(mails().length, sent + expected);
+    assert.match(lastMail().headers, /FAILED: alarm on /);
+    alarm('store');
+    await box.ok(['alarm'], options);
+  }
 });

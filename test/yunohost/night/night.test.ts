@@ -137,6 +137,30 @@ describe('a night of archives', () => {
     assert.deepEqual(statuses(await fixture.night(toml)), { blog: 'kept', notes: 'saved', wiki: 'vanished' });
   });
 
+  it('a name or a line that selects nothing makes the report a warning: what was meant may be in no backup', async () => {
+    const fixture = await NightFixture.create();
+    fixture.server.write('/root/app_list', '[.]: wiki\n[.]: bloog\n[.]: gone\n[.] blog\n[]: other\n');
+    const sizes = { readBytes: 0, newBytes: 0, sentBytes: 0 };
+    const reportOf = async (toml: string) => {
+      const { result } = await fixture.night(toml);
+      assert.equal(result.exitCode, 0);
+      return reportOfNight(result, { hostName: 'main', place: 'there', damagedSnapshots: [], ...sizes });
+    };
+    const listed = await reportOf('[apps]\napp_list = "/root/app_list"\nexclude = ["gone"]\n');
+    assert.equal(listed.status, 'warning');
+    assert.match(listed.headline, /WARNING: main is saved, but what shall be covered/);
+    assert.deepEqual(listed.facts['mistakes'], [
+      '/root/app_list names bloog, and no such app is installed.',
+      'Line 4 of /root/app_list cannot be understood and counts for nothing.',
+    ]);
+    const included = await reportOf('[apps]\ninclude = ["blog", "wikki"]\n');
+    assert.equal(included.status, 'warning');
+    assert.ok(included.lines.includes('Configuration: apps.include names wikki, and no such app is installed.'));
+    // Nothing is left out by these: no reason to write each night.
+    const odd = await reportOf('[apps]\nexclude = ["wikki"]\nfirst = ["bloog"]\n');
+    assert.deepEqual([odd.status, odd.facts['mistakes']], ['ok', []]);
+  });
+
   it('with no app selected nothing but the system is asked for (D11)', async () => {
     const fixture = await NightFixture.create();
     const run = await fixture.night('[apps]\ninclude = ["none-of-these"]\n');
@@ -201,7 +225,7 @@ describe('a night of archives', () => {
     });
     assert.deepEqual(statuses(run), { system: 'saved', blog: 'kept', wiki: 'kept' });
     assert.equal(run.result.exitCode, 3);
-    assert.ok(isFallbackError(await failing(fixture.night(toml, scheduled)), 'BUSY'));
+    assert.ok(isFallbackError(await failing(fixture.night(toml, scheduled)), 'WINDOW_MISSED'));
     minute = 60;
     const next = await fixture.night(toml, scheduled);
     assert.deepEqual(Object.keys(statuses(next)), ['blog', 'wiki', 'system']);

@@ -1,6 +1,7 @@
 // When a window opens, by a clock that is set and a night that is longer than others.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { untilOpenMs, waitForWindow } from '../../../src/yunohost/night/time-window.ts';
 
 const minute = 60_000;
@@ -31,6 +32,28 @@ describe('a time window', () => {
     await waitForWindow(window(4, 5), { timeOfDayMs: () => nowMs, sleep, signal });
     assert.equal(nowMs, 4 * hour);
     assert.ok(sleeps.every((ms) => ms > 0 && ms <= 10 * minute));
+  });
+
+  it('that the clock went past is told; a clock that is set back is waited for', async () => {
+    const { signal } = new AbortController();
+    const wait = async (startMs: number, setAtMs: number, setMs: number): Promise<number> => {
+      let nowMs = startMs;
+      let isSet = false;
+      const sleep = async (ms: number): Promise<void> => {
+        nowMs += ms;
+        if (nowMs >= setAtMs && !isSet) [isSet, nowMs] = [true, nowMs + setMs];
+      };
+      await waitForWindow({ startMinute: 130, endMinute: 170 }, { timeOfDayMs: () => nowMs, sleep, signal });
+      return nowMs;
+    };
+    const opensMs = 130 * minute;
+    // 02:10-02:50, and summer time begins at 02:00; or the machine sleeps over it.
+    for (const setMs of [hour, 5 * hour]) {
+      await assert.rejects(wait(1.5 * hour, 2 * hour, setMs), (error) => isFallbackError(error, 'WINDOW_MISSED'));
+    }
+    assert.equal(await wait(1.5 * hour, 2 * hour, -hour), opensMs);
+    // Who comes after it waits for tomorrow's, whenever the clock is set.
+    assert.equal((await wait(3 * hour, 4 * hour, hour)) % (24 * hour), opensMs);
   });
 
   it('is not waited for any more once the signal says so', async () => {

@@ -1,7 +1,9 @@
 // The real command: what it refuses and with which exit code, what it says to type next, and a SIGKILL in the middle.
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,10 +15,16 @@ import { readCalls } from '../double/call-log.ts';
 import { setFaults } from '../double/faults.ts';
 import { chownDouble, yunohostDouble } from '../double/run-yunohost.ts';
 import { compareServers, readServerState } from '../double/seed-server.ts';
-import { deploy, openJournal, passphrase, type Two, twoServers } from './takeover-fixture.ts';
+import { deploy, makeStore, openJournal, passphrase, type Two, twoServers } from './takeover-fixture.ts';
 
 const saved = { ...process.env };
 after(() => Object.assign(process.env, saved));
+
+/** What always answers: this server's own link is up. */
+const link = createServer((_, answer) => answer.end());
+await new Promise<void>((resolve) => link.listen(0, '127.0.0.1', resolve));
+after(() => link.close());
+const ownLink = `own_link = ["http://127.0.0.1:${(link.address() as AddressInfo).port}/"]\n`;
 
 /** Types a command on the fallback server. Commands of this file follow each other: the environment is one. */
 async function type(
@@ -50,8 +58,9 @@ function watching(two: Two, toml = '') {
   const report = `[report]\nmail = "errors"\nsendmail = "${sendmail}"\n`;
   const config = `${report}[watch]\nenabled = true\ndeploy = true\n${toml}`;
   return {
-    watch: () => type(two, ['watch'], undefined, config),
-    subjects: () => readFileSync(mails, 'utf8').match(/^Subject: .*$/gm) ?? [],
+    watch: (...args: readonly string[]) => type(two, ['watch', ...args], undefined, config),
+    arm: () => type(two, ['arm', '--passphrase-file', join(two.world.folder, 'passphrase')], undefined, config),
+    subjects: () => (existsSync(mails) ? (readFileSync(mails, 'utf8').match(/^Subject: .*$/gm) ?? []) : []),
   };
 }
 
@@ -141,14 +150,51 @@ describe('the commands of a takeover', () => {
     assert.deepEqual(disarmed.json, { armed: false, wasArmed: true });
   });
 
+  it('a watch that cannot ask the main server says so once, and never takes over; arm tells it whom to ask', async () => {
+    const two = await twoServers();
+    const note = join(two.host.stateFolder, 'main-domain');
+    const { watch, arm, subjects } = watching(two, `delay = "1s"\n${ownLink}`);
+    assert.equal((await arm()).exitCode, 0);
+    assert.equal(readFileSync(note, 'utf8'), 'main.test\n');
+    // As an older version left it: armed, and nothing noted.
+    rmSync(note);
+    await sleep(1100);
+    for (let look = 0; look < 4; look++) {
+      assert.match((await watch()).stdout, /nothing can be said.*\n.*watch\.domains is empty/);
+    }
+    const cutOff = watching(two, 'delay = "1s"\nown_link = []\ndomains = ["main.test"]\n');
+    assert.match((await cutOff.watch()).stdout, /watch\.own_link is empty/);
+    assert.match(subjects().join('\n'), /^Subject: .*WARNING: .* cannot tell/);
+    assert.equal(subjects().length, 1);
+    assert.equal((await openJournal(two.host.stateFolder)).state, 'idle');
+    const empty = watching({ ...two, world: await makeStore(join(two.world.folder, 'empty')) });
+    const refused = await empty.arm();
+    assert.deepEqual([refused.exitCode, code(refused)], [2, 'USAGE'], refused.stderr);
+    assert.match(refused.stderr, /watch\.domains/);
+    assert.equal(existsSync(join(two.world.folder, 'empty/fallback-state/armed-key')), false);
+  });
+
+  it('a watch whose store does not open says so once', async () => {
+    const two = await twoServers();
+    const { watch, subjects } = watching({
+      ...two,
+      world: { ...two.world, store: join(two.world.folder, 'unmounted') },
+    });
+    for (let look = 0; look < 2; look++) {
+      const failed = await watch();
+      assert.deepEqual([failed.exitCode, code(failed)], [1, 'STORE_INVALID']);
+      assert.match(subjects().join('\n'), /^Subject: .*FAILED: watch on [^\n]*$/);
+    }
+  });
+
   it('an incident that meets a busy machine: the takeover is put off, told once, and begun at a later look', async () => {
     const two = await twoServers();
     const { world, host } = two;
-    const { watch, subjects } = watching(two, 'delay = "1s"\nown_link = []\n');
+    const { watch, subjects } = watching(two, `delay = "1s"\n${ownLink}`);
     await type(two, ['arm', '--passphrase-file', join(world.folder, 'passphrase')]);
     // The last snapshot counts as a sign of life for as long as the delay.
     await sleep(1100);
-    assert.match((await watch()).stdout, /not long enough yet/);
+    for (let look = 0; look < 2; look++) assert.match((await watch()).stdout, /not long enough yet/);
     await sleep(1100);
     const state = new ClientState(nodeFileSystem, host.stateFolder, () => 'unused');
     const lock = await state.lock('rehearsal', () => Date.now());

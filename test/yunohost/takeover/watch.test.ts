@@ -22,8 +22,26 @@ import { inTemporaryFolder } from '../../support/temporary-folder.ts';
 const minute = 60_000;
 const dead = [{ name: 'web', isAlive: false, said: '' }];
 const alive = [...dead, { name: 'smtp', isAlive: true, said: '' }];
-const look = (before: WatchState, nowMs: number, probes = dead, isOwnLinkDown = false) =>
-  decideWatch({ before, nowMs, probes, isOwnLinkDown, delayMs: 60 * minute });
+const look = (before: WatchState, nowMs: number, probes = dead, isOwnLinkDown = false, isBlind = false) =>
+  decideWatch({ before, nowMs, probes, isOwnLinkDown, isBlind, delayMs: 60 * minute });
+
+/** What silent looks at these minutes say. */
+function verdictsOf(minutes: readonly number[], delayMinutes: number): string[] {
+  let state: WatchState = {};
+  return minutes.map((at) => {
+    const nowMs = at * minute;
+    const step = decideWatch({
+      before: state,
+      nowMs,
+      probes: dead,
+      isOwnLinkDown: false,
+      isBlind: false,
+      delayMs: delayMinutes * minute,
+    });
+    state = step.state;
+    return step.verdict;
+  });
+}
 
 describe('watch', () => {
   it('declares an incident once, after the delay, and its end once', () => {
@@ -55,8 +73,38 @@ describe('watch', () => {
     assert.equal(look({ silentSinceMs: 0, lookedAtMs: 0 }, 10 * 60 * minute).verdict, 'quiet');
   });
 
+  it('time in which nobody looked is no silence, however short or long the delay', () => {
+    // The machine slept, or was restarted together with the main server.
+    assert.deepEqual(verdictsOf([0, 50, 51, 52], 5), ['quiet', 'quiet', 'quiet', 'quiet']);
+    assert.deepEqual(verdictsOf([0, 23 * 60, 24 * 60 + 1, 24 * 60 + 2], 24 * 60), Array(4).fill('quiet'));
+    // A delay that two looks would fill.
+    assert.deepEqual(verdictsOf([0, 2, 4], 1), ['quiet', 'quiet', 'incident']);
+  });
+
+  it('decides nothing while no probe asks the main server, however long its store is silent', () => {
+    let state: WatchState = {};
+    for (let at = 0; at <= 180; at++) {
+      const step = look(state, at * minute, dead, false, true);
+      state = step.state;
+      assert.deepEqual([step.verdict, state.isBlindTold], ['blind', true]);
+    }
+    // A night that comes is a sign of life, and no reason to say it all again.
+    const night = look(state, 181 * minute, alive, false, true);
+    assert.deepEqual([night.verdict, night.state.isBlindTold], ['alive', true]);
+    // Once something is asked, silence begins: what went before it was heard by nobody.
+    const seeing = look(look(night.state, 182 * minute, dead, false, true).state, 183 * minute);
+    assert.deepEqual([seeing.verdict, seeing.state.isBlindTold], ['quiet', undefined]);
+  });
+
   it('a takeover that was put off stays so through silence and a dead link, and ends with the incident', () => {
-    const before = { silentSinceMs: 0, isIncident: true, isDue: true, begins: 0, lookedAtMs: 70 * minute };
+    const before = {
+      silentSinceMs: 0,
+      silentLooks: 70,
+      isIncident: true,
+      isDue: true,
+      begins: 0,
+      lookedAtMs: 70 * minute,
+    };
     const delayMs = 60 * minute;
     const silent = look(before, 72 * minute);
     assert.deepEqual([silent.verdict, mayBegin(silent.state, 72 * minute, delayMs)], ['still-down', true]);
@@ -65,7 +113,10 @@ describe('watch', () => {
     const again = look(cut.state, 74 * minute);
     // Behind a dead link silence begins anew: one look is not enough.
     assert.deepEqual([again.state.isDue, mayBegin(again.state, 74 * minute, delayMs)], [true, false]);
-    assert.equal(mayBegin(look(again.state, 134 * minute).state, 134 * minute, delayMs), true);
+    assert.equal(mayBegin(look(again.state, 134 * minute).state, 134 * minute, delayMs), false);
+    let heard = again.state;
+    for (let at = 75; at <= 134; at++) heard = look(heard, at * minute).state;
+    assert.equal(mayBegin(heard, 134 * minute, delayMs), true);
     assert.equal(look(cut.state, 75 * minute, alive).state.isDue, undefined);
   });
 
