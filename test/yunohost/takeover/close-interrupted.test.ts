@@ -13,7 +13,14 @@ import { close, deploy, twoServers, withFolderSession } from './takeover-fixture
 /** The empty folder of a database engine that had no database before. */
 const ignore = [/^\/var\/lib\/mysql$/];
 
-describe('a close that is interrupted', () => {
+/** Stops an operation as a kill does. */
+const cutOff =
+  (wanted: string) =>
+  (step: string, moment: string): void => {
+    if (`${step} ${moment}` === wanted) throw new Error('cut off');
+  };
+
+describe('a close that is interrupted', { concurrency: 2 }, () => {
   it('backs up anew what was written meanwhile, and lets nobody write before it removes', async () => {
     const { world, fallback, host } = await twoServers();
     const before = readServerState(fallback.root);
@@ -64,5 +71,14 @@ describe('a close that is interrupted', () => {
         [report.produced, report.late],
       );
     });
+  });
+
+  it('leaves the own app alone that came back where a takeover was cut off in the main server’s', async () => {
+    const two = await twoServers();
+    const before = readServerState(two.fallback.root);
+    await assert.rejects(deploy(two.world, two.host, cutOff('app:demopg begun')), /cut off/);
+    await assert.rejects(close(two.world, two.host, { onStep: cutOff('close:check begun') }), /cut off/);
+    await close(two.world, two.host);
+    assert.deepEqual(compareServers(before, readServerState(two.fallback.root), { ignore }), []);
   });
 });

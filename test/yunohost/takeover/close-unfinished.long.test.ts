@@ -21,15 +21,6 @@ const cutOff =
   };
 
 describe('a close of a deploy that was cut off in an app', { concurrency: 2 }, () => {
-  it('leaves the own app of that name alone once it is back', async () => {
-    const two = await twoServers();
-    const before = readServerState(two.fallback.root);
-    await assert.rejects(deploy(two.world, two.host, cutOff('app:demopg begun')), /cut off/);
-    await assert.rejects(close(two.world, two.host, { onStep: cutOff('close:check begun') }), /cut off/);
-    await close(two.world, two.host);
-    assert.deepEqual(compareServers(before, readServerState(two.fallback.root), { ignore }), []);
-  });
-
   it('saves and removes an app that was repaired by hand where the own one had made way', async () => {
     const { world, fallback, host } = await twoServers();
     const before = readServerState(fallback.root);
