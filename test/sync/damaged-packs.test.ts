@@ -24,6 +24,7 @@ import { restoreBytes } from '../support/restore-bytes.ts';
 import { photo, sqlText, tarOf } from '../support/sample-archives.ts';
 import { inTemporaryFolder } from '../support/temporary-folder.ts';
 
+const random = testEnvironment.randomBytes;
 const night = { app: tarOf({ 'a.sql': sqlText(20_000, 3), 'p.jpg': photo(900_000) }), text: sqlText(4000, 11) };
 
 const pushNight = ({ repository, secret }: ClientFixture, folder: string) =>
@@ -67,7 +68,7 @@ test('a push does not build on a pack that a check found damaged, and heals it o
     const found = await check(fixture);
     assert.deepEqual([...found.packsUnusable.numbers()], [1]);
     assert.equal(found.packsSound.has(1), false);
-    await writeDamagedPacks(indexPath, repository.repositoryId, found.packsUnusable);
+    await writeDamagedPacks(indexPath, repository.repositoryId, found.packsUnusable, random);
 
     await pushNight(fixture, folder);
     assert.equal(decodeSnapshotFile(repository.files[2] ?? new Uint8Array()).head.packs.has(1), false);
@@ -89,13 +90,13 @@ test('the list of damaged packs is of one repository, and a damaged list is none
     const indexPath = join(folder, 'index');
     const [one, two] = [makeMemoryRepository().repository.repositoryId, makeMemoryRepository().repository.repositoryId];
     assert.ok((await readDamagedPacks(indexPath, one)).isEmpty);
-    await writeDamagedPacks(indexPath, one, PackRanges.fromNumbers([3, 4, 9]));
+    await writeDamagedPacks(indexPath, one, PackRanges.fromNumbers([3, 4, 9]), random);
     assert.deepEqual([...(await readDamagedPacks(indexPath, one)).numbers()], [3, 4, 9]);
     assert.ok((await readDamagedPacks(indexPath, two)).isEmpty);
     const path = `${indexPath}.damaged`;
     await writeFile(path, (await readFile(path)).subarray(0, -1));
     assert.ok((await readDamagedPacks(indexPath, one)).isEmpty);
-    for (let again = 0; again < 2; again++) await writeDamagedPacks(indexPath, one, PackRanges.empty);
+    for (let again = 0; again < 2; again++) await writeDamagedPacks(indexPath, one, PackRanges.empty, random);
   });
 });
 

@@ -119,17 +119,24 @@ async function run(invocation: Invocation): Promise<number | undefined> {
       progress.stop();
     }
     report(invocation, found, percent, world.monotonicMs() - startedMs);
-    if (state !== undefined) await remember(state, session.keys.repositoryId, found);
+    if (state !== undefined) await remember(invocation, state, session.keys.repositoryId, found);
     return found.problems.length === 0 ? undefined : exitDamage;
   });
 }
 
 /** Leaves to the next push what it must not build on. @throws DISK_FULL, IO. */
-async function remember({ indexPath }: ClientState, repository: RepositoryId, found: CheckReport): Promise<void> {
+async function remember(
+  { world }: Invocation,
+  { indexPath }: ClientState,
+  repository: RepositoryId,
+  found: CheckReport,
+): Promise<void> {
   const { readDamagedPacks, writeDamagedPacks } = await import('../../sync/index/damaged-packs.ts');
   const noted = await readDamagedPacks(indexPath, repository);
   const damaged = noted.minus(found.packsSound).union(found.packsUnusable);
-  if (!damaged.isEmpty || !noted.isEmpty) await writeDamagedPacks(indexPath, repository, damaged);
+  if (!damaged.isEmpty || !noted.isEmpty) {
+    await writeDamagedPacks(indexPath, repository, damaged, (count) => world.randomBytes(count));
+  }
   if (found.problems.length === 0) return;
   const { forgetArchives } = await import('../../sync/push/known-archives.ts');
   await forgetArchives(indexPath);

@@ -8,9 +8,9 @@ import { ByteWriter } from '../../bytes/byte-writer.ts';
 import { freeBytes } from '../../bytes/free-bytes.ts';
 import type { RepositoryKeys } from '../../crypto/key-hierarchy.ts';
 import { nonceBytes, open, type RandomBytes, sealParts, tagBytes } from '../../crypto/seal.ts';
-import { idBytes } from '../../format/ids.ts';
 import { limits } from '../../format/limits.ts';
 import { writeWhole } from '../../fs/write-whole.ts';
+import { cacheHead } from './cache-file.ts';
 import { decodeKnownPacks, encodeKnownPacks, type KnownPack, recordBytesOf } from './known-pack.ts';
 
 const headBytes = 64;
@@ -26,7 +26,7 @@ const chunkBytesAbout = 37;
 export type CacheKeys = Pick<RepositoryKeys, 'repositoryId' | 'memory'>;
 
 function encodeHead(keys: CacheKeys, generation: string): Uint8Array {
-  const writer = new ByteWriter(headBytes).bytes(Buffer.from('FBIX')).u8(2).zeros(3).bytes(idBytes(keys.repositoryId));
+  const writer = new ByteWriter(headBytes).bytes(cacheHead('FBIX', 2, keys.repositoryId));
   writer.bytes(Buffer.from(generation.padEnd(40).slice(0, 40), 'latin1'));
   return writer.finish();
 }

@@ -11,16 +11,15 @@ import { ByteWriter } from '../../bytes/byte-writer.ts';
 import { equalBytes } from '../../bytes/hex.ts';
 import { open, type RandomBytes, seal } from '../../crypto/seal.ts';
 import { isFallbackError } from '../../errors/fallback-error.ts';
-import { idBytes } from '../../format/ids.ts';
 import { limits } from '../../format/limits.ts';
 import { type Recipe, readRecipe, writeRecipe } from '../../format/recipe.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import { readWholeFile } from '../../fs/read-file.ts';
+import { cacheHead, cacheHeadBytes } from '../index/cache-file.ts';
 import { type PackUsage, readPackUsage, writePackUsage } from './pack-usage.ts';
 import { type SpanKeys, spanFileIdBytes } from './spans/span-file.ts';
 
 const fileBytesMax = 64 * 1024 * 1024;
-const headBytes = 24;
 const what = 'record of known archives';
 
 /** An archive as it was stored. */
@@ -50,8 +49,7 @@ interface Origin {
   readonly programVersion: string;
 }
 
-const headOf = ({ repositoryId }: SpanKeys): Uint8Array =>
-  new ByteWriter(headBytes).bytes(Buffer.from('FBKA')).u8(1).zeros(3).bytes(idBytes(repositoryId)).finish();
+const headOf = ({ repositoryId }: SpanKeys): Uint8Array => cacheHead('FBKA', 1, repositoryId);
 
 function writeArchive(writer: ByteWriter, name: string, { spansId, isEdited, pushed }: KnownArchive): void {
   writer.sizedBytes(Buffer.from(name, 'utf8')).bytes(spansId);
@@ -85,8 +83,8 @@ export async function forgetArchives(indexPath: string): Promise<void> {
 /** @throws SEAL_BROKEN, FORMAT_INVALID. */
 function readAll(file: Uint8Array, keys: SpanKeys, origin: Origin, into: Map<string, KnownArchive>): void {
   const head = headOf(keys);
-  if (!equalBytes(file.subarray(0, headBytes), head)) return;
-  const reader = new ByteReader(open(keys.memory, head, file.subarray(headBytes), what), what);
+  if (!equalBytes(file.subarray(0, cacheHeadBytes), head)) return;
+  const reader = new ByteReader(open(keys.memory, head, file.subarray(cacheHeadBytes), what), what);
   const isOfSnapshot = equalBytes(reader.bytes(32), origin.snapshotSha256);
   const version = Buffer.from(reader.sizedBytes(1024)).toString('utf8');
   if (!isOfSnapshot || version !== origin.programVersion) return;

@@ -2,36 +2,22 @@
 // upload of a push that was killed may still arrive, and a hostile store could make a client seal a second pack under a number by failing
 // the first (THREAT-MODEL.md, T6).
 import { dirname } from 'node:path';
-import { ByteReader } from '../../bytes/byte-reader.ts';
 import { ByteWriter } from '../../bytes/byte-writer.ts';
-import { equalBytes } from '../../bytes/hex.ts';
 import { isFallbackError } from '../../errors/fallback-error.ts';
-import { idBytes, type RepositoryId } from '../../format/ids.ts';
+import type { RepositoryId } from '../../format/ids.ts';
 import { limits } from '../../format/limits.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
-import { readWholeFile } from '../../fs/read-file.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
+import { cacheHead, cacheHeadBytes, readCacheFile } from '../index/cache-file.ts';
 
 /** Numbers that are marked as used ahead of their use, so that the mark is seldom written. */
 const block = 64;
 /** A store takes numbers that run ahead by 10,000. Only after hundreds of killed pushes in a row would the mark lie further ahead: then it is passed over. */
 const aheadMax = 5_000;
-const headBytes = 24;
+const markFile = { bytesMax: 1024, what: 'mark of pack numbers' };
 
-/** The file beside the index: "FBPN", version 1, three zeros, repository id (16), varint highest number. */
-const headOf = (repository: RepositoryId): Uint8Array =>
-  new ByteWriter(headBytes).bytes(Buffer.from('FBPN')).u8(1).zeros(3).bytes(idBytes(repository)).finish();
-
-async function readMark(path: string, repository: RepositoryId): Promise<number> {
-  try {
-    const file = await readWholeFile(nodeFileSystem, path, 1024);
-    if (!equalBytes(file.subarray(0, headBytes), headOf(repository))) return 0;
-    return new ByteReader(file.subarray(headBytes), 'mark of pack numbers').varint(limits.packNumberMax);
-  } catch (error) {
-    if (isFallbackError(error)) return 0;
-    throw error;
-  }
-}
+/** The file beside the index: "FBPN" and the rest of a cache's head, varint highest number. */
+const headOf = (repository: RepositoryId): Uint8Array => cacheHead('FBPN', 1, repository);
 
 /** Hands out pack numbers, ascending. */
 export class PackNumbers {
@@ -58,9 +44,10 @@ export class PackNumbers {
     randomHex: () => string,
   ): Promise<PackNumbers> {
     const path = `${indexPath}.numbers`;
-    const mark = await readMark(path, repository);
+    const head = headOf(repository);
+    const mark = (await readCacheFile(path, head, markFile, (reader) => reader.varint(limits.packNumberMax))) ?? 0;
     const next = mark >= firstPack && mark < firstPack + aheadMax ? mark + 1 : firstPack;
-    return new PackNumbers(path, headOf(repository), randomHex, next);
+    return new PackNumbers(path, head, randomHex, next);
   }
 
   /** Sees that some numbers ahead are marked as used, durably, before `take` gives them out. A full disk is no reason not to push. */
@@ -83,7 +70,7 @@ export class PackNumbers {
 
   async #mark(number: number): Promise<void> {
     this.#marked = number;
-    const bytes = new ByteWriter(headBytes + 8).bytes(this.#head).varint(number).finish();
+    const bytes = new ByteWriter(cacheHeadBytes + 8).bytes(this.#head).varint(number).finish();
     const random = this.#randomHex();
     await replaceFile(nodeFileSystem, this.#path, bytes, dirname(this.#path), random).catch((error: unknown) => {
       if (!isFallbackError(error)) throw error;

@@ -225,10 +225,12 @@ async function startRun(options: PushOptions, lease: Lease): Promise<PushRun> {
 /** What checks found damaged, and the store does not know to be so. */
 async function damagedStill({ session, indexPath }: PushOptions, { present }: RepositoryStatus): Promise<PackRanges> {
   const { repositoryId } = session.keys;
+  const { randomBytes } = session.environment;
   const noted = await readDamagedPacks(indexPath, repositoryId);
   const still = noted.intersect(present);
   // A full disk costs the next push as much.
-  if (still.size < noted.size) await writeDamagedPacks(indexPath, repositoryId, still).catch(() => undefined);
+  if (still.size < noted.size)
+    await writeDamagedPacks(indexPath, repositoryId, still, randomBytes).catch(() => undefined);
   return still;
 }
 

@@ -36,6 +36,8 @@ const stderrBytesMax = 1024 * 1024;
 const graceMs = { SIGINT: 10_000, SIGTERM: 5_000 } as const;
 /** How long to wait for what a finished program left in its pipes; a service that it started may hold them open for ever. */
 const drainMs = 2_000;
+/** Node's timers hold 2^31-1 ms, which is 24 days; one that is set to more fires at once. */
+export const timerMsMax = 2 ** 31 - 1;
 
 /** Collects a stream's text up to a limit, and hands on its lines. */
 class Collected {
@@ -203,10 +205,9 @@ function watchLimits(child: ChildProcess, request: ProgramRequest): { reason: un
   const onAbort = (): void => endFor(request.signal?.reason);
   request.signal?.addEventListener('abort', onAbort, { once: true });
   const limitMs = request.timeLimitMs;
-  // Node's timers hold 2^31-1 ms, which is 24 days.
   const timer =
     limitMs === undefined
       ? undefined
-      : setTimeout(() => endFor(timedOut(request, limitMs)), Math.min(limitMs, 2 ** 31 - 1));
+      : setTimeout(() => endFor(timedOut(request, limitMs)), Math.min(limitMs, timerMsMax));
   return watch;
 }

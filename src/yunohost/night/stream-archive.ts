@@ -8,6 +8,7 @@ import { FallbackError } from '../../errors/fallback-error.ts';
 import { systemErrorCode, withFsErrors } from '../../fs/map-fs-error.ts';
 import { type ByteSource, StreamSource } from '../../sync/push/byte-source.ts';
 import type { Created } from '../command/backup-commands.ts';
+import { timerMsMax } from '../command/run-program.ts';
 import { HookMeeting, installPushHook, pushMethod } from '../stream/push-hook.ts';
 import { parseBackupCsv } from '../stream/read-backup-csv.ts';
 import { type StreamWarning, streamTar, type TarStreamOptions } from '../stream/tar-stream.ts';
@@ -28,8 +29,6 @@ import { parseInfo } from './prove-archive.ts';
 
 /** After its hook was let go, YunoHost only cleans its folder. */
 const endLimitMs = 10 * 60_000;
-/** Node's timers hold 24 days; one that is set to more fires at once. */
-const timerMsMax = 2 ** 31 - 1;
 const warningsShownMax = 20;
 
 const warningTexts: Record<StreamWarning['kind'], string> = {

@@ -3,6 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { FallbackError } from '../../errors/fallback-error.ts';
 import { withFsErrors } from '../../fs/map-fs-error.ts';
+import { writeWhole } from '../../fs/write-whole.ts';
 import { TarReader } from '../../tar/tar-reader.ts';
 
 const pieceBytes = 4 * 1024 * 1024;
@@ -55,10 +56,7 @@ export async function cutMembers(
           signal?.throwIfAborted();
           const { bytesRead } = await file.read(buffer, 0, Math.min(pieceBytes, until - at), at);
           if (bytesRead === 0) throw new FallbackError('ARCHIVE_UNREADABLE', 'An archive became shorter.');
-          for (let done = 0; done < bytesRead; ) {
-            const { bytesWritten } = await file.write(buffer, done, bytesRead - done, written + done);
-            done += bytesWritten;
-          }
+          await writeWhole(file, buffer.subarray(0, bytesRead), written);
           at += bytesRead;
           written += bytesRead;
         }

@@ -13,12 +13,11 @@ import { equalBytes } from '../../../bytes/hex.ts';
 import type { RepositoryKeys } from '../../../crypto/key-hierarchy.ts';
 import { open, type RandomBytes, seal } from '../../../crypto/seal.ts';
 import { spanTagBytes } from '../../../crypto/span-tag.ts';
-import { idBytes } from '../../../format/ids.ts';
+import { cacheHead, cacheHeadBytes } from '../../index/cache-file.ts';
 import { blockSpans, decodeBlock, encodeSpan, type SeenSpan, type TaggedSpan } from './span-block.ts';
 
 /** So many spans of one archive are remembered, about 64 GiB; what follows is hashed every night. Their table takes 12 MiB. */
 const spansMax = 2 ** 19;
-const headBytes = 24;
 const endBytes = 8;
 const sealedBlockBytesMax = 4 * 1024 * 1024;
 const flushBytes = 256 * 1024;
@@ -29,12 +28,11 @@ export const spanFileIdBytes = 24;
 /** The keys that it takes. */
 export type SpanKeys = Pick<RepositoryKeys, 'repositoryId' | 'spanTag' | 'memory'>;
 
-const headOf = ({ repositoryId }: SpanKeys): Uint8Array =>
-  new ByteWriter(headBytes).bytes(Buffer.from('FBSP')).u8(2).zeros(3).bytes(idBytes(repositoryId)).finish();
+const headOf = ({ repositoryId }: SpanKeys): Uint8Array => cacheHead('FBSP', 2, repositoryId);
 
 /** What a sealed part is bound to: the head, and its number; the table has that behind the last block's. */
 const partOf = (keys: SpanKeys, number: number): Uint8Array =>
-  new ByteWriter(headBytes + 4).bytes(headOf(keys)).u32(number).finish();
+  new ByteWriter(cacheHeadBytes + 4).bytes(headOf(keys)).u32(number).finish();
 
 /** An archive's spans as the last push left them. */
 export class SpanFile {
@@ -139,7 +137,7 @@ interface Table {
 }
 
 async function readTable(file: FileHandle, sizeBytes: number, keys: SpanKeys): Promise<Table> {
-  const head = await readAt(file, 0, headBytes);
+  const head = await readAt(file, 0, cacheHeadBytes);
   const end = new ByteReader(await readAt(file, sizeBytes - endBytes, endBytes), 'file of remembered spans');
   const tableBytes = end.u32();
   const count = end.u32();
@@ -150,7 +148,7 @@ async function readTable(file: FileHandle, sizeBytes: number, keys: SpanKeys): P
   const reader = new ByteReader(open(keys.memory, partOf(keys, blocks), sealed, 'table of spans'), 'table of spans');
   if (reader.varint() !== count) throw reader.invalid('its number of spans is another');
   const blockStarts = new Float64Array(blocks + 1);
-  blockStarts[0] = headBytes;
+  blockStarts[0] = cacheHeadBytes;
   for (let block = 0; block < blocks; block++) {
     blockStarts[block + 1] = (blockStarts[block] ?? 0) + reader.varint(sealedBlockBytesMax);
   }
