@@ -1,13 +1,11 @@
 // An app whose restore was cut off may stand all the same: YunoHost's restore outlives the run that began it, and people work in
 // what it brought. Nobody can tell such an app from half of one: it is saved before it is replaced, and not brought home by itself.
 import { type FallbackError, isFallbackError } from '../../errors/fallback-error.ts';
-import type { RepositoryWriter } from '../../store/repository-store.ts';
-import type { RepositorySession } from '../../sync/repository-session.ts';
 import { origins } from './choose-snapshot.ts';
-import { planOf, takeoverEpoch } from './deploy.ts';
+import { type DeployRequest, saveAppAlone } from './deploy.ts';
 import type { Journal } from './journal.ts';
-import { type SavedState, saveState } from './save-state.ts';
-import { shortCall, type TakeoverHost, warn } from './takeover-host.ts';
+import type { SavedState } from './save-state.ts';
+import { shortCall, warn } from './takeover-host.ts';
 
 /** What stood where a restore was cut off; JSON. */
 export interface CutOffApp {
@@ -30,34 +28,14 @@ const isUnsavable = (error: unknown): error is FallbackError =>
  * @throws what saving and proving throw.
  */
 export async function saveCutOff(
-  {
-    host,
-    session,
-    journal,
-    pin,
-  }: {
-    readonly host: TakeoverHost;
-    readonly session: RepositorySession<RepositoryWriter>;
-    readonly journal: Journal;
-    pin(number: number): Promise<void>;
-  },
+  { host, session, journal, pin }: Pick<DeployRequest, 'host' | 'session' | 'journal' | 'pin'>,
   id: string,
 ): Promise<void> {
   const installed = await host.yunohost.apps.list(shortCall(host));
   if (!installed.some((app) => app.id === id)) return;
   let saved: SavedState;
   try {
-    saved = await saveState({
-      host,
-      session,
-      origin: origins.safety,
-      epoch: takeoverEpoch(journal),
-      holder: 'fallback takeover',
-      systemParts: undefined,
-      apps: [id],
-      attributes: { takeover: String(planOf(journal).snapshot) },
-      mayLackApps: false,
-    });
+    saved = await saveAppAlone({ host, session, journal }, id, origins.safety);
   } catch (error) {
     if (!isUnsavable(error)) throw error;
     warn(

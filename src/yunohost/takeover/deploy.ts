@@ -1,7 +1,7 @@
 // The takeover, as a list of steps. Each is recorded before and after, and can be done again from its beginning.
 import { join } from 'node:path';
 import { FallbackError, messageWithHint } from '../../errors/fallback-error.ts';
-import { type Epoch, parseEpoch } from '../../format/ids.ts';
+import { type Epoch, type Origin, parseEpoch } from '../../format/ids.ts';
 import type { SnapshotArchive } from '../../format/snapshot.ts';
 import type { RepositoryTakeover } from '../../store/repository-store.ts';
 import type { RepositorySession } from '../../sync/repository-session.ts';
@@ -307,20 +307,27 @@ async function putAppAside({ host, session, journal, pin }: DeployRequest, id: s
   const folder = await unsavedData(host.yunohost.paths, id);
   if (folder !== undefined)
     throw new FallbackError('BACKUP_FAILED', whyItStays({ app: id, folder }).reason, { hint: '' });
-  const saved = await journal.step(`put-aside:${id}`, () =>
-    saveState({
-      host,
-      session,
-      origin: origins.own,
-      epoch: takeoverEpoch(journal),
-      holder: 'fallback takeover',
-      systemParts: undefined,
-      apps: [id],
-      attributes: { takeover: String(planOf(journal).snapshot) },
-      mayLackApps: false,
-    }),
-  );
+  const saved = await journal.step(`put-aside:${id}`, () => saveAppAlone({ host, session, journal }, id, origins.own));
   await pin(saved.snapshot);
+}
+
+/** Saves and proves one app by itself, while a takeover is under way. @throws BACKUP_FAILED, and what saving and proving throw. */
+export async function saveAppAlone(
+  { host, session, journal }: Pick<DeployRequest, 'host' | 'session' | 'journal'>,
+  id: string,
+  origin: Origin,
+): Promise<SavedState> {
+  return await saveState({
+    host,
+    session,
+    origin,
+    epoch: takeoverEpoch(journal),
+    holder: 'fallback takeover',
+    systemParts: undefined,
+    apps: [id],
+    attributes: { takeover: String(planOf(journal).snapshot) },
+    mayLackApps: false,
+  });
 }
 
 const tryFact = (id: string): string => `try:${id}`;
