@@ -19,13 +19,13 @@ export async function noteMainDomain({ invocation, host }: Machine, domain: stri
   await replaceFile(fs, join(host.stateFolder, noteFile), Buffer.from(`${domain}\n`), host.stateFolder, random);
 }
 
-/** The domain that the main server's newest snapshot names; empty: there is no snapshot, or it names none. @throws SEAL_BROKEN, DAMAGED. */
+/** The domain that the main server's newest night names; empty: there is no snapshot, or it names none. @throws SEAL_BROKEN, DAMAGED. */
 export async function mainDomainOf(session: RepositorySession): Promise<string> {
-  const [{ newestOf, origins }, { factsFromAttributes }] = await Promise.all([
+  const [{ newestMainSnapshot }, { factsFromAttributes }] = await Promise.all([
     import('../yunohost/takeover/choose-snapshot.ts'),
     import('../yunohost/night/machine-facts.ts'),
   ]);
-  const newest = await newestOf(session, origins.main);
+  const newest = await newestMainSnapshot(session);
   return newest === undefined ? '' : factsFromAttributes(newest.record.attributes).mainDomain;
 }
 

@@ -33,6 +33,14 @@ export async function snapshotByNumber(session: RepositorySession, number: numbe
   return await findSnapshot(session, String(number));
 }
 
+const mainSnapshots = async ({ repository }: RepositorySession): Promise<SnapshotSummary[]> =>
+  (await repository.snapshots()).filter((one) => one.origin === origins.main && isUsable(one));
+
+/** The newest night of the main server; undefined when it has pushed nothing. @throws SEAL_BROKEN, DAMAGED. */
+export async function newestMainSnapshot(session: RepositorySession): Promise<ListedSnapshot | undefined> {
+  return await newestNight(await mainSnapshots(session), (summary) => openListedSnapshot(session, summary));
+}
+
 /**
  * The snapshot to take over with: the newest night of the main server, or the one that is named by number or date.
  * @throws NOT_FOUND, USAGE.
@@ -42,12 +50,8 @@ export async function chooseMainSnapshot(
   name: string | undefined,
 ): Promise<ListedSnapshot> {
   if (name !== undefined && name !== 'latest' && /^\d+$/.test(name)) return await findSnapshot(session, name);
-  const summaries = (await session.repository.snapshots()).filter(
-    (one) => one.origin === origins.main && isUsable(one),
-  );
-  const open = (summary: SnapshotSummary): Promise<ListedSnapshot> => openListedSnapshot(session, summary);
   if (name === undefined || name === 'latest') {
-    const newest = await newestNight(summaries, open);
+    const newest = await newestMainSnapshot(session);
     if (newest !== undefined) return newest;
     throw new FallbackError(
       'NOT_FOUND',
@@ -64,8 +68,8 @@ export async function chooseMainSnapshot(
     });
   }
   const found = await newestNight(
-    summaries.filter(({ receivedAtMs }) => receivedAtMs <= timeMs),
-    open,
+    (await mainSnapshots(session)).filter(({ receivedAtMs }) => receivedAtMs <= timeMs),
+    (summary) => openListedSnapshot(session, summary),
   );
   if (found !== undefined) return found;
   throw new FallbackError(

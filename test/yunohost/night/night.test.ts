@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { mainDomainOf } from '../../../src/cli/main-domain.ts';
 import { FallbackError, isFallbackError } from '../../../src/errors/fallback-error.ts';
+import { factsFromAttributes } from '../../../src/yunohost/night/machine-facts.ts';
 import type { NightEvent } from '../../../src/yunohost/night/night-context.ts';
 import { reportOfNight } from '../../../src/yunohost/report/night-report.ts';
 import { chooseMainSnapshot } from '../../../src/yunohost/takeover/choose-snapshot.ts';
@@ -130,6 +132,9 @@ describe('a night of archives', () => {
         assert.equal((await chooseMainSnapshot(session, name)).summary.number, result.push.snapshot.number);
       }
       assert.equal((await chooseMainSnapshot(session, '2')).summary.number, 2);
+      const { mainDomain } = factsFromAttributes((await chooseMainSnapshot(session, '1')).record.attributes);
+      assert.notEqual(mainDomain, '');
+      assert.equal(await mainDomainOf(session), mainDomain);
     });
     await fixture.yunohost.apps.remove('wiki', { purge: true });
     setFaults(fixture.server.root, [{ match: '^backup create', kind: 'app-fails', app: 'blog' }]);
