@@ -1,6 +1,14 @@
 // Where objects lie: a folder today, an S3-compatible store tomorrow. One conformance suite (test/store) runs against each.
 import type { ByteSpan } from './repository-store.ts';
 
+/** A span in pieces of at most `bytesMax`. */
+export function* piecesOf({ start, end }: ByteSpan, bytesMax: number): Generator<ByteSpan> {
+  for (let at = start; at < end; at += bytesMax) yield { start: at, end: Math.min(end, at + bytesMax) };
+}
+
+/** Objects are sent in pieces of this length: what a slow reader holds in memory. */
+export const sentPieceBytes = 256 * 1024;
+
 /** An object's name: folders and a file name, with `/` between; made by object-keys.ts only. */
 export type ObjectKey = string;
 

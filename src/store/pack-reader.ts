@@ -4,11 +4,9 @@ import { decodePackHeader, packHeaderBytes } from '../format/pack.ts';
 import { isUnreadable } from '../fs/map-fs-error.ts';
 import type { PackRecord } from './metadata-store.ts';
 import { packKey, parsePackName, quarantinePrefix } from './object-keys.ts';
-import type { ObjectKey, ObjectReading } from './object-store.ts';
+import { type ObjectKey, type ObjectReading, piecesOf, sentPieceBytes } from './object-store.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import type { ByteSpan } from './repository-store.ts';
-
-const streamChunkBytes = 256 * 1024;
 
 /** An open pack: what was opened stays readable, also when retention removes it meanwhile. */
 export interface PackReading {
@@ -70,9 +68,7 @@ class OpenPack implements PackReading {
 
   async *stream(span: ByteSpan): AsyncIterable<Uint8Array> {
     this.#check(span);
-    for (let start = span.start; start < span.end; start += streamChunkBytes) {
-      yield await this.read({ start, end: Math.min(span.end, start + streamChunkBytes) });
-    }
+    for (const piece of piecesOf(span, sentPieceBytes)) yield await this.read(piece);
   }
 
   async close(): Promise<void> {

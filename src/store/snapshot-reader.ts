@@ -5,12 +5,10 @@ import { FallbackError, isFallbackError } from '../errors/fallback-error.ts';
 import type { SnapshotNumber } from '../format/ids.ts';
 import type { SnapshotRecord } from './metadata-store.ts';
 import { snapshotKey } from './object-keys.ts';
-import type { ObjectReading } from './object-store.ts';
+import { type ObjectReading, piecesOf, sentPieceBytes } from './object-store.ts';
 import { isObjectDamage, readSnapshotObject } from './read-object.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import type { ByteSpan } from './repository-store.ts';
-
-const pieceBytes = 256 * 1024;
 
 /** An open snapshot whose bytes were checked when it was opened. */
 export interface SnapshotReading {
@@ -72,12 +70,11 @@ class OpenSnapshot implements SnapshotReading {
     return this.#record.fileBytes;
   }
 
-  async *stream({ start, end }: ByteSpan): AsyncIterable<Uint8Array> {
+  async *stream(span: ByteSpan): AsyncIterable<Uint8Array> {
     const { number } = this.#record;
-    for (let at = start; at < end; at += pieceBytes) {
-      const span = { start: at, end: Math.min(end, at + pieceBytes) };
-      const bytes = await orDamaged(number, () => this.#reading.read(span));
-      if (bytes.byteLength !== span.end - span.start) throw damaged(number, undefined);
+    for (const piece of piecesOf(span, sentPieceBytes)) {
+      const bytes = await orDamaged(number, () => this.#reading.read(piece));
+      if (bytes.byteLength !== piece.end - piece.start) throw damaged(number, undefined);
       yield bytes;
     }
   }

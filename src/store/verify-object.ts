@@ -5,7 +5,7 @@ import { isFallbackError } from '../errors/fallback-error.ts';
 import { packHeaderBytes } from '../format/pack.ts';
 import type { PackRecord, SnapshotRecord } from './metadata-store.ts';
 import { packKey, snapshotKey } from './object-keys.ts';
-import type { ObjectReading } from './object-store.ts';
+import { type ObjectReading, piecesOf } from './object-store.ts';
 import { isObjectDamage, type PackEnds, readPackEnds, readSnapshotObject } from './read-object.ts';
 import type { RepositoryContext } from './repository-context.ts';
 import { type ObjectTrailer, trailerBytes } from './stored-object.ts';
@@ -25,8 +25,8 @@ async function hashUpTo(
   onBytes: (bytes: number) => Promise<void>,
 ): Promise<Uint8Array> {
   const hash = createHash('sha256');
-  for (let start = 0; start < end; start += chunkBytes) {
-    const bytes = await reading.read({ start, end: Math.min(end, start + chunkBytes) });
+  for (const piece of piecesOf({ start: 0, end }, chunkBytes)) {
+    const bytes = await reading.read(piece);
     hash.update(bytes);
     await onBytes(bytes.byteLength);
   }
