@@ -1,44 +1,17 @@
 // Full disks, on small tmpfs mounts: the server's, and the client's.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runCommand, startServe, tryCommand } from '../../bench/command.ts';
 import { withSmallDisk } from '../support/small-disk.ts';
-import { inTemporaryFolder } from '../support/temporary-folder.ts';
 import { nightArchives, restoreArchives, sameArchives, withStory, writeArchives } from './story.ts';
 
-function mount(folder: string, megabytes: number, remount = false): boolean {
-  const options = `${remount ? 'remount,' : ''}size=${megabytes}m`;
-  return spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder]).status === 0;
-}
-
-async function withTmpfs(
-  megabytes: number,
-  skip: (why: string) => void,
-  work: (folder: string) => Promise<void>,
-): Promise<void> {
-  await inTemporaryFolder(async (folder) => {
-    const small = join(folder, 'small');
-    await mkdir(small);
-    if (!mount(small, megabytes)) {
-      skip('mounting a tmpfs needs root');
-      return;
-    }
-    try {
-      await work(small);
-    } finally {
-      spawnSync('umount', ['-l', small]);
-    }
-  });
-}
-
 test('the server’s disk fills up: the push says so, the last snapshot is whole, and with room the push goes through', async (context) => {
-  await withTmpfs(
+  await withSmallDisk(
     16,
     (why) => context.skip(why),
-    async (small) => {
+    async (disk) => {
       await withStory(
         async (story) => {
           const folder = join(story.folder, 'archives');
@@ -53,30 +26,30 @@ test('the server’s disk fills up: the push says so, the last snapshot is whole
           assert.match(full.stderr + full.stdout, /space/i);
           const restored = await restoreArchives(story, 'latest', join(story.folder, 'restored'));
           assert.ok(sameArchives(first, restored));
-          assert.ok(mount(small, 100, true));
+          disk.resize(100);
           await runCommand(['push', folder, '--state', story.state]);
           assert.ok(sameArchives(second, await restoreArchives(story, 'latest', join(story.folder, 'restored'))));
           await runCommand(['check', '--read-data', '--state', story.state]);
         },
-        join(small, 'store'),
+        join(disk.folder, 'store'),
       );
     },
   );
 });
 
 test('the client’s disk is too small for a restore: nothing is left there', async (context) => {
-  await withTmpfs(
+  await withSmallDisk(
     8,
     (why) => context.skip(why),
-    async (small) => {
+    async (disk) => {
       await withStory(async (story) => {
         const folder = join(story.folder, 'archives');
         await writeArchives(folder, nightArchives(1, 20));
         await runCommand(['push', folder, '--state', story.state]);
-        const failed = await tryCommand(['restore', 'latest', 'app', '--to', small, '--state', story.state]);
+        const failed = await tryCommand(['restore', 'latest', 'app', '--to', disk.folder, '--state', story.state]);
         assert.equal(failed.exitCode, 1);
         assert.match(failed.stderr, /DISK_FULL/);
-        assert.deepEqual(await readdir(small), []);
+        assert.deepEqual(await readdir(disk.folder), []);
       });
     },
   );

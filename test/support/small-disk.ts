@@ -31,6 +31,12 @@ export class SmallDisk {
     await rm(join(this.folder, fillerName), { force: true });
   }
 
+  /** Gives it another size. */
+  resize(megabytes: number): void {
+    const { status, stderr } = spawnSync('mount', ['-o', `remount,size=${megabytes}m`, this.folder]);
+    if (status !== 0) throw new Error(stderr.toString());
+  }
+
   /** Nobody writes any more. @throws while a file is open for writing. */
   mountReadOnly(): void {
     const { status, stderr } = spawnSync('mount', ['-o', 'remount,ro', this.folder]);

@@ -23,7 +23,7 @@ export async function lookAt(paths: HostPaths, folder: string): Promise<'missing
  * @param from and to: as the machine names them. @param then what to type when it is done by hand.
  * @throws IO, with its cure; nothing was moved then.
  */
-export async function moveAside(paths: HostPaths, from: string, to: string, then: string): Promise<void> {
+export async function moveFolderAside(paths: HostPaths, from: string, to: string, then: string): Promise<void> {
   const cannot = (reason: string, hint: string, cause?: unknown): FallbackError =>
     new FallbackError('IO', `${from}, which no backup holds, cannot be moved to ${to}: ${reason}`, { cause, hint });
   const folder = dirname(to);

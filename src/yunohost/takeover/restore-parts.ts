@@ -8,7 +8,7 @@ import { readAppSettings } from '../command/app-settings.ts';
 import { isGoodResult } from '../command/backup-commands.ts';
 import { yunohostFailure } from '../command/yunohost-runner.ts';
 import { unsavedData, usualDataFolder } from '../left-out.ts';
-import { lookAt, moveAside } from './move-aside.ts';
+import { lookAt, moveFolderAside } from './move-aside.ts';
 import type { AppFacts } from './stored-archive.ts';
 import { longCall, type TakeoverHost, tell, warn } from './takeover-host.ts';
 
@@ -114,7 +114,7 @@ export async function findLeftData(
 export async function setLeftDataAside(host: TakeoverHost, app: DataFacts): Promise<void> {
   const left = await findLeftData(host, app);
   if (left === undefined) return;
-  await moveAside(host.yunohost.paths, left.folder, left.aside, 'run the same command again');
+  await moveFolderAside(host.yunohost.paths, left.folder, left.aside, 'run the same command again');
   warn(host, `${app.id} was not installed, but ${left.folder} was not empty: what lay there is in ${left.aside} now.`);
 }
 

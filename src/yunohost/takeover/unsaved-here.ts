@@ -5,7 +5,7 @@ import { FallbackError } from '../../errors/fallback-error.ts';
 import { partOfFolder, unsavedDataOf } from '../left-out.ts';
 import { deployFacts, makingWay, planOf, systemAside, takeoverEpoch } from './deploy.ts';
 import type { Journal } from './journal.ts';
-import { lookAt, moveAside } from './move-aside.ts';
+import { lookAt, moveFolderAside } from './move-aside.ts';
 import type { OwnState } from './own-state.ts';
 import type { LostPart } from './restore-parts.ts';
 import { isIn } from './stored-archive.ts';
@@ -100,5 +100,5 @@ export const keptData = (journal: Journal): readonly KeptData[] => journal.fact<
 /** Moves data out of the way of what comes back to their folder. They were seen: when they are gone, they were moved before, or by hand. */
 export async function moveKept({ yunohost: { paths } }: TakeoverHost, { folder, from }: KeptData): Promise<void> {
   if (from === undefined || (await lookAt(paths, from)) !== 'full') return;
-  await moveAside(paths, from, folder, 'run fallback close again');
+  await moveFolderAside(paths, from, folder, 'run fallback close again');
 }

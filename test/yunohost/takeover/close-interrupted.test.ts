@@ -8,17 +8,9 @@ import { setFaults } from '../double/faults.ts';
 import { type AppShape, compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { setServiceState, stateOfService } from '../double/service-states.ts';
 import { demoSql } from '../double/testing.ts';
-import { close, deploy, twoServers, withFolderSession } from './takeover-fixture.ts';
+import { close, cutOff, deploy, emptyEngine, twoServers, withFolderSession } from './takeover-fixture.ts';
 
-/** The empty folder of a database engine that had no database before. */
-const ignore = [/^\/var\/lib\/mysql$/];
-
-/** Stops an operation as a kill does. */
-const cutOff =
-  (wanted: string) =>
-  (step: string, moment: string): void => {
-    if (`${step} ${moment}` === wanted) throw new Error('cut off');
-  };
+const ignore = [emptyEngine];
 
 describe('a close that is interrupted', { concurrency: 2 }, () => {
   it('backs up anew what was written meanwhile, and lets nobody write before it removes', async () => {

@@ -8,17 +8,19 @@ import type { TakeoverEvent } from '../../../src/yunohost/takeover/takeover-host
 import { setFaults } from '../double/faults.ts';
 import { type AppShape, compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { demoPg, demoSql } from '../double/testing.ts';
-import { close, deploy, hostOf, openJournal, recover, twoServers, withFolderSession } from './takeover-fixture.ts';
+import {
+  close,
+  cutOff,
+  deploy,
+  emptyEngine,
+  hostOf,
+  openJournal,
+  recover,
+  twoServers,
+  withFolderSession,
+} from './takeover-fixture.ts';
 
-/** The empty folder of a database engine that had no database before. */
-const ignore = [/^\/var\/lib\/mysql$/];
-
-/** Stops an operation as a kill does. */
-const cutOff =
-  (wanted: string) =>
-  (step: string, moment: string): void => {
-    if (`${step} ${moment}` === wanted) throw new Error('cut off');
-  };
+const ignore = [emptyEngine];
 
 describe('a close of a deploy that was cut off in an app', { concurrency: 2 }, () => {
   it('saves and removes an app that was repaired by hand where the own one had made way', async () => {

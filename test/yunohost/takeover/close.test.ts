@@ -6,10 +6,17 @@ import { newestOf, origins } from '../../../src/yunohost/takeover/choose-snapsho
 import { setFaults } from '../double/faults.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { demoPg, demoSql } from '../double/testing.ts';
-import { close, deploy, leftovers, openJournal, twoServers, withFolderSession } from './takeover-fixture.ts';
+import {
+  close,
+  deploy,
+  emptyEngine,
+  leftovers,
+  openJournal,
+  twoServers,
+  withFolderSession,
+} from './takeover-fixture.ts';
 
-/** The empty folder of a database engine that had no database before. */
-const ignore = [/^\/var\/lib\/mysql$/];
+const ignore = [emptyEngine];
 
 describe('close', { concurrency: 2 }, () => {
   it('puts a server back as it was, byte for byte', async () => {

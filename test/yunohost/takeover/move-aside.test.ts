@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { isFallbackError } from '../../../src/errors/fallback-error.ts';
 import { HostPaths } from '../../../src/yunohost/command/host-paths.ts';
-import { lookAt, moveAside } from '../../../src/yunohost/takeover/move-aside.ts';
+import { lookAt, moveFolderAside } from '../../../src/yunohost/takeover/move-aside.ts';
 import { newRoot } from '../double/testing.ts';
 
 const [from, to] = ['/home/bob/wiki', '/home/bob/fallback-produced-2/wiki'];
@@ -17,9 +17,9 @@ function makeData() {
   return paths;
 }
 
-const move = (paths: HostPaths): Promise<void> => moveAside(paths, from, to, 'run it again');
+const move = (paths: HostPaths): Promise<void> => moveFolderAside(paths, from, to, 'run it again');
 
-describe('moveAside', () => {
+describe('moveFolderAside', () => {
   it('moves a folder into one of root’s alone', async () => {
     const paths = makeData();
     assert.equal(await lookAt(paths, from), 'full');
@@ -62,7 +62,7 @@ describe('moveAside', () => {
     const mounted = new HostPaths('/');
     const place = `${newRoot()}/aside/fs`;
     await assert.rejects(
-      moveAside(mounted, '/proc/sys/fs', place, 'run it again'),
+      moveFolderAside(mounted, '/proc/sys/fs', place, 'run it again'),
       (error) =>
         isFallbackError(error, 'IO') && /mounted/.test(error.message) && /umount \/proc\/sys\/fs/.test(error.hint),
     );

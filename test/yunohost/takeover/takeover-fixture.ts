@@ -52,6 +52,17 @@ import { demoPg, demoSql, newRoot, smallServer } from '../double/testing.ts';
 import { doubleCommand } from '../double-host.ts';
 
 export const passphrase = 'a quiet night';
+
+/** Stops an operation as a kill does, at a moment of a step: `close:check begun`. */
+export const cutOff =
+  (wanted: string): StepListener =>
+  (step, moment) => {
+    if (`${step} ${moment}` === wanted) throw new Error('cut off');
+  };
+
+/** The empty folder of a database engine that had no database before. */
+export const emptyEngine = /^\/var\/lib\/mysql$/;
+
 /** Cheap, for tests only. */
 const argonCost = { memoryKiB: 64, passes: 1, lanes: 1 };
 

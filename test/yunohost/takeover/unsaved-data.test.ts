@@ -10,10 +10,18 @@ import { setFaults } from '../double/faults.ts';
 import { compareServers, liveOneDay, readServerState } from '../double/seed-server.ts';
 import { demoPg, demoSql } from '../double/testing.ts';
 import { doubleCommand } from '../double-host.ts';
-import { close, deploy, hostOf, look, recover, runMainNight, twoServers, update } from './takeover-fixture.ts';
+import {
+  close,
+  deploy,
+  emptyEngine,
+  hostOf,
+  look,
+  recover,
+  runMainNight,
+  twoServers,
+  update,
+} from './takeover-fixture.ts';
 
-/** The empty folder of a database engine that had no database before. */
-const engine = /^\/var\/lib\/mysql$/;
 const leaveOut = (root: string, app: string, value = '1'): Promise<void> =>
   doubleCommand(root).apps.setSetting(app, 'do_not_backup_data', value);
 
@@ -100,7 +108,7 @@ describe('data that no backup holds', { concurrency: 2 }, () => {
     const [from, folder] = ['/home/yunohost.app/demopg', '/home/yunohost.app/fallback-produced-2/demopg'];
     assert.deepEqual(report.unsaved, [{ app: 'demopg', folder, from }]);
     assert.ok(fallback.has(join(folder, 'uploads/day-5/file.bin')));
-    const ignore = [engine, /fallback-produced-2/];
+    const ignore = [emptyEngine, /fallback-produced-2/];
     assert.deepEqual(compareServers(before, readServerState(fallback.root), { ignore }), []);
   });
 
